@@ -1,0 +1,45 @@
+# Everything below works on a machine with Python 3.10-3.12, make and a package index.
+# the first of these that runs and is a version we support
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.10 python3; do \
+    $$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' >/dev/null 2>&1 && echo $$p && break; done)
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+STAMP  := $(VENV)/.installed
+SEED   ?= 0
+ARGS   ?=
+
+.PHONY: setup drive test test-slow lint bench collect train clean
+
+setup: $(STAMP)
+
+# torch first and pinned: a plain `pip install timm` would bring, or replace it by, a CUDA build of several GB.
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet -c constraints.txt torch
+	$(PIP) install --quiet -c constraints.txt -e '.[dev,train]'
+	touch $@
+
+drive: $(STAMP)  ## the first drive: SEED=0..., ARGS='link=off' for any override
+	$(BIN)/e2e-drive evaluate experiment=first_drive seed=$(SEED) $(ARGS)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest $(ARGS)
+
+test-slow: $(STAMP)  ## whole drives: pixels matter, latency matters, nothing is left behind
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+bench: $(STAMP)
+	$(BIN)/e2e-drive bench scheduler && $(BIN)/e2e-drive bench drive
+
+collect: $(STAMP)  ## the privileged expert drives and records the training logs
+	$(BIN)/e2e-drive collect $(ARGS)
+
+train: $(STAMP)
+	$(BIN)/e2e-drive train $(ARGS)
+
+clean:
+	rm -rf $(VENV) outputs build dist

@@ -1,0 +1,1 @@
+"""BEV features -> decision -> trajectory -> control."""

@@ -1,0 +1,48 @@
+"""What leaves the network, and what leaves the controller. Ego frame of ISO 8855, metres, seconds, radians."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bev import FloatArray, Pose2D
+
+PATH_SPACING_M = 2.0  # arc length between two path points; the first lies one spacing ahead
+PATH_POINTS = 10
+SPEED_CLASSES_MPS = (0.0, 1.5, 3.0, 4.5, 6.0, 8.0, 10.0, 12.0)
+WAYPOINT_SPACING_S = 0.5
+WAYPOINTS = 8
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """Where the car means to go, as seen from the ego pose at which the images were taken.
+
+    path: (PATH_POINTS, 2) points along the lane centre, equally spaced by arc length, free of time.
+    speed_probabilities: (len(SPEED_CLASSES_MPS),) over target speeds, sums to 1.
+    waypoints: (WAYPOINTS, 2) positions at multiples of WAYPOINT_SPACING_S.
+    """
+
+    frame_id: int
+    time_s: float  # exposure time of the images behind it
+    origin: Pose2D  # odometry pose at that time
+    path: FloatArray
+    speed_probabilities: FloatArray
+    waypoints: FloatArray
+
+    def __post_init__(self) -> None:
+        for name, shape in (("path", (PATH_POINTS, 2)), ("speed_probabilities", (len(SPEED_CLASSES_MPS),)),
+                            ("waypoints", (WAYPOINTS, 2))):
+            received = np.shape(getattr(self, name))
+            if received != shape:
+                raise ValueError(f"Trajectory.{name} must have shape {shape}, received {received}")
+
+
+@dataclass(frozen=True)
+class Control:
+    """Pedals in [0, 1]; steer in [-1, 1] of full lock, *left positive* (ISO 8855)."""
+
+    throttle: float
+    brake: float
+    steer: float
