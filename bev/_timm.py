@@ -20,9 +20,7 @@ except RuntimeError as error:
         raise
     _library = torch.library.Library("torchvision", "FRAGMENT")
     _library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    _library.define(
-        "qnms(Tensor dets, Tensor scores, Tensor order, float iou_threshold, int plus1) -> Tensor"
-    )
+    _library.define("qnms(Tensor dets, Tensor scores, Tensor order, float iou_threshold, int plus1) -> Tensor")
     _DECLARED.append(_library)
     import timm
 

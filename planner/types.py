@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 
@@ -13,6 +14,14 @@ PATH_POINTS = 10
 SPEED_CLASSES_MPS = (0.0, 1.5, 3.0, 4.5, 6.0, 8.0, 10.0, 12.0)
 WAYPOINT_SPACING_S = 0.5
 WAYPOINTS = 8
+
+
+class Light(IntEnum):
+    """The traffic light that governs our lane, as the network names it."""
+
+    NONE = 0  # none within reach
+    GREEN = 1
+    RED_OR_YELLOW = 2
 
 
 @dataclass(frozen=True)
@@ -32,8 +41,11 @@ class Trajectory:
     waypoints: FloatArray
 
     def __post_init__(self) -> None:
-        for name, shape in (("path", (PATH_POINTS, 2)), ("speed_probabilities", (len(SPEED_CLASSES_MPS),)),
-                            ("waypoints", (WAYPOINTS, 2))):
+        for name, shape in (
+            ("path", (PATH_POINTS, 2)),
+            ("speed_probabilities", (len(SPEED_CLASSES_MPS),)),
+            ("waypoints", (WAYPOINTS, 2)),
+        ):
             received = np.shape(getattr(self, name))
             if received != shape:
                 raise ValueError(f"Trajectory.{name} must have shape {shape}, received {received}")

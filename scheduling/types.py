@@ -5,7 +5,7 @@ Nothing here knows what a stage computes. Units are in the names: s, bps (bits a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 
@@ -22,6 +22,7 @@ class StageCost:
     bytes_moved: float  # inputs + parameters + outputs, once each, at the traced precision
     parameter_bytes: float
     output_bytes: dict[str, int]  # output tensor name -> raw fp32/uint8 bytes
+    kernels: int = 1  # convolutions, matrix products, gathers: each pays the accelerator's fixed cost once
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,13 @@ class StageNode:
 @dataclass(frozen=True)
 class StageGraph:
     """Stages in topological order. sources: tensor name -> raw bytes, captured on the car.
-    sinks: the tensors that must end up on the car (the trajectory)."""
+    sinks: the tensors that must end up on the car (the trajectory).
+    codecs: tensor name -> names of the codecs that may carry it over the air; a tensor not listed crosses raw."""
 
     stages: tuple[StageNode, ...]
     sources: dict[str, int]
     sinks: tuple[str, ...]
+    codecs: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

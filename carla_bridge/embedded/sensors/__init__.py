@@ -1,1 +1,1 @@
-"""TODO"""
+"""Sensors of the embedded world: cameras, GNSS, IMU, collision, in CARLA's encodings."""

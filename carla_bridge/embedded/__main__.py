@@ -1,0 +1,96 @@
+"""`python -m carla_bridge.embedded`: the embedded world as a process of its own."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+PARENT_POLL_S = 0.5  # where the kernel offers no handle to wait on
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m carla_bridge.embedded", description=(
+        "A small world that speaks the network protocol of CARLA 0.9.16, rendered on the CPU. It is not CARLA."))
+    parser.add_argument("--host", default="127.0.0.1", help="address to bind; the protocol has no authentication")
+    parser.add_argument("--port", type=int, default=2000, help="RPC port, 0 = any free one (streams: the next one)")
+    parser.add_argument("--town", default="Gridley")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--fixed-delta", type=float, default=None, metavar="SECONDS",
+                        help="start in synchronous mode with this step, so that nothing moves before the first tick")
+    parser.add_argument("--parent", type=int, default=None, metavar="PID", help="exit when this process ends")
+    parser.add_argument("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
+    return parser
+
+
+async def _run(options: argparse.Namespace) -> None:
+    from carla_bridge.embedded.server import Server
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    watching = asyncio.ensure_future(_watch_parent(options.parent, stop)) if options.parent is not None else None
+    try:
+        server = await loop.run_in_executor(None, Server, options.town, options.seed, options.fixed_delta)
+        if not stop.is_set():
+            await server.serve(options.host, options.port, stop)
+    finally:
+        if watching is not None:
+            watching.cancel()
+
+
+async def _watch_parent(pid: int, stop: asyncio.Event) -> None:
+    """Sets `stop` when the process ends."""
+    if hasattr(os, "pidfd_open"):
+        try:
+            handle = os.pidfd_open(pid)
+        except ProcessLookupError:
+            stop.set()
+            return
+        except OSError:  # an old kernel, or a sandbox that forbids the call: poll instead
+            handle = -1
+        if handle >= 0:
+            ended = asyncio.Event()
+            asyncio.get_running_loop().add_reader(handle, ended.set)
+            try:
+                await ended.wait()
+            finally:
+                asyncio.get_running_loop().remove_reader(handle)
+                os.close(handle)
+            stop.set()
+            return
+    child = os.getppid() == pid
+    while os.getppid() == pid if child else _alive(pid):
+        await asyncio.sleep(PARENT_POLL_S)
+    stop.set()
+
+
+def _alive(pid: int) -> bool:
+    with contextlib.suppress(ProcessLookupError):
+        try:
+            os.kill(pid, 0)
+        except PermissionError:
+            return True
+        return True
+    return False
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=options.log_level, stream=sys.stderr, format="embedded world: %(levelname)s %(message)s")
+    try:
+        asyncio.run(_run(options))
+    except (OSError, ValueError, KeyError) as error:
+        logging.getLogger(__name__).error("%s", error)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,230 @@
+"""CARLA 0.9.16's wire structures: MessagePack arrays for RPC, packed little-endian bytes for streams.
+
+`pack_*` makes what is sent, `unpack_*` reads what a client sent. A structure is an array of its fields in CARLA's
+declared order (LibCarla/source/carla/rpc, geom and sensor of the public carla repository document that order). The
+client crashes on a wrong stream payload, so every layout here is checked byte by byte in the tests.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+from enum import IntEnum
+from typing import Any
+
+from carla_bridge.embedded.types import Box, Pose
+
+Wire = Any  # what msgpack packs and unpacks
+Vector = Sequence[float]
+
+
+class SensorType(IntEnum):
+    """Index in CARLA 0.9.16's sensor registry: tells the client how to read a stream message."""
+
+    COLLISION = 0
+    DEPTH = 1
+    GNSS = 4
+    IMU = 5
+    RGB = 13
+    SEMANTIC = 14
+    INSTANCE = 15
+    SNAPSHOT = 17
+
+
+class AttributeType(IntEnum):
+    BOOL = 1
+    INT = 2
+    FLOAT = 3
+    STRING = 4
+    COLOUR = 5
+
+
+# ------------------------------------------------------------------------------------------------- RPC structures
+
+
+def pack_vector(v: Vector) -> Wire:
+    return [float(v[0]), float(v[1]), float(v[2])]
+
+
+def unpack_vector(wire: Wire) -> tuple[float, float, float]:
+    x, y, z = wire[:3]
+    return float(x), float(y), float(z)
+
+
+def pack_pose(pose: Pose) -> Wire:
+    return [[float(pose.x), float(pose.y), float(pose.z)], [float(pose.pitch), float(pose.yaw), float(pose.roll)]]
+
+
+def unpack_pose(wire: Wire) -> Pose:
+    return Pose(*unpack_vector(wire[0]), *unpack_vector(wire[1]))
+
+
+def pack_box(centre: Pose, extent: Vector, actor_id: int = 0) -> Wire:
+    location, rotation = pack_pose(centre)
+    return [location, pack_vector(extent), rotation, actor_id]
+
+
+def pack_level_box(box: Box) -> Wire:
+    return pack_box(box.centre, box.extent)
+
+
+def pack_token(token: bytes) -> Wire:
+    return [token]
+
+
+@dataclass(frozen=True)
+class EpisodeSettings:
+    """carla.WorldSettings, in wire order."""
+
+    synchronous_mode: bool = False
+    no_rendering_mode: bool = False
+    fixed_delta_seconds: float | None = None  # [s]
+    substepping: bool = True
+    max_substep_delta_time: float = 0.01  # [s]
+    max_substeps: int = 10
+    max_culling_distance: float = 0.0  # [m]
+    deterministic_ragdolls: bool = True
+    tile_stream_distance: float = 3000.0  # [m]
+    actor_active_distance: float = 2000.0  # [m]
+    spectator_as_ego: bool = True
+
+    def pack(self) -> Wire:
+        wire = list(astuple(self))
+        wire[2] = [False] if self.fixed_delta_seconds is None else [True, float(self.fixed_delta_seconds)]
+        return wire
+
+    @staticmethod
+    def unpack(wire: Wire) -> EpisodeSettings:
+        values = list(wire[: len(fields(EpisodeSettings))])
+        # CARLA reads a fixed step of 0 as "variable".
+        values[2] = (float(values[2][1]) or None) if values[2][0] else None
+        return EpisodeSettings(*values)
+
+
+@dataclass(frozen=True)
+class Weather:
+    """carla.WeatherParameters, in wire order; the default is what the pictures show: a clear afternoon."""
+
+    cloudiness: float = 5.0
+    precipitation: float = 0.0
+    precipitation_deposits: float = 0.0
+    wind_intensity: float = 10.0
+    sun_azimuth_angle: float = 235.0  # [deg]
+    sun_altitude_angle: float = 42.0  # [deg]
+    fog_density: float = 2.0
+    fog_distance: float = 0.75
+    fog_falloff: float = 0.1
+    wetness: float = 0.0
+    scattering_intensity: float = 1.0
+    mie_scattering_scale: float = 0.03
+    rayleigh_scattering_scale: float = 0.0331
+    dust_storm: float = 0.0
+
+    def pack(self) -> Wire:
+        return list(astuple(self))
+
+    @staticmethod
+    def unpack(wire: Wire) -> Weather:
+        return Weather(*(float(value) for value in wire[: len(fields(Weather))]))
+
+
+@dataclass(frozen=True)
+class AttributeDefinition:
+    """One attribute of a blueprint; every value travels as text."""
+
+    id: str
+    type: AttributeType
+    value: str
+    recommended: tuple[str, ...] = ()
+    modifiable: bool = True
+    restricted: bool = False  # only recommended values are accepted
+
+    def pack(self) -> Wire:
+        return [self.id, int(self.type), self.value, list(self.recommended), self.modifiable, self.restricted]
+
+
+@dataclass(frozen=True)
+class ActorDefinition:
+    """A blueprint."""
+
+    uid: int
+    id: str
+    tags: str
+    attributes: tuple[AttributeDefinition, ...]
+
+    def pack(self) -> Wire:
+        return [self.uid, self.id, self.tags, [attribute.pack() for attribute in self.attributes]]
+
+
+@dataclass(frozen=True)
+class ActorDescription:
+    """What a client asks to be spawned."""
+
+    uid: int
+    id: str
+    attributes: dict[str, tuple[int, str]]
+
+    @staticmethod
+    def unpack(wire: Wire) -> ActorDescription:
+        uid, type_id, attributes = wire[:3]
+        return ActorDescription(uid, type_id, {name: (kind, value) for name, kind, value in attributes})
+
+
+def pack_actor(
+    actor_id: int,
+    parent_id: int,
+    uid: int,
+    type_id: str,
+    attributes: Mapping[str, tuple[int, str]],
+    box_centre: Vector,
+    extent: Vector,
+    box_rotation: Vector,
+    semantic_tags: Iterable[int],
+    token: bytes,
+) -> Wire:
+    description = [uid, type_id, [[name, int(kind), str(value)] for name, (kind, value) in attributes.items()]]
+    box = [pack_vector(box_centre), pack_vector(extent), pack_vector(box_rotation), actor_id]
+    return [actor_id, parent_id, description, box, bytes(semantic_tags), token]
+
+
+# ----------------------------------------------------------------------------------------------- stream structures
+
+SENSOR_HEADER = struct.Struct("<QQd6f")
+IMAGE_HEADER = struct.Struct("<IIf")
+EPISODE_HEADER = struct.Struct("<Qdf3iI")
+ACTOR_STATE = struct.Struct("<IB15f")  # id, state, transform, velocity, angular velocity, acceleration
+UNION_BYTES = 54
+# throttle, steer, brake, hand brake, reverse, manual gear, gear, speed limit, lights, at light, light id, failure
+VEHICLE_STATE = struct.Struct("<3f3?if2BIB24x")
+WALKER_STATE = struct.Struct("<4f?37x")
+LIGHT_STATE = struct.Struct("<32s4fI?B")
+NO_STATE = bytes(UNION_BYTES)
+ACTIVE = 1
+MAP_CHANGE = 1  # bit of the simulation state
+
+
+def sensor_header(sensor: SensorType, frame: int, timestamp_s: float, pose: Pose) -> bytes:
+    return SENSOR_HEADER.pack(sensor, frame, timestamp_s, pose.x, pose.y, pose.z, pose.pitch, pose.yaw, pose.roll)
+
+
+def image_header(width: int, height: int, fov_deg: float) -> bytes:
+    return IMAGE_HEADER.pack(width, height, fov_deg)
+
+
+def snapshot_header(frame: int, timestamp_s: float, episode_id: int, wall_s: float, delta_s: float, state: int) -> bytes:
+    return sensor_header(SensorType.SNAPSHOT, frame, timestamp_s, Pose()) + EPISODE_HEADER.pack(
+        episode_id, wall_s, delta_s, 0, 0, 0, state
+    )
+
+
+def actor_state(actor_id: int, pose: Pose, velocity: Vector, angular: Vector, acceleration: Vector, union: bytes) -> bytes:
+    return ACTOR_STATE.pack(
+        actor_id, ACTIVE, pose.x, pose.y, pose.z, pose.pitch, pose.yaw, pose.roll, *velocity, *angular, *acceleration
+    ) + union
+
+
+def light_union(signal_id: str, green_s: float, yellow_s: float, red_s: float, elapsed_s: float, pole_index: int,
+                frozen: bool, state: int) -> bytes:
+    # The client reads the id as a C string in 32 bytes.
+    return LIGHT_STATE.pack(signal_id.encode()[:31], green_s, yellow_s, red_s, elapsed_s, pole_index, frozen, state)

@@ -1,0 +1,12 @@
+"""The remote procedures of CARLA 0.9.16 that the embedded world answers: one table, one module a subject."""
+
+from __future__ import annotations
+
+from carla_bridge.embedded.methods import actors, batch, episode, queries, signals, traffic, unsupported, vehicles
+from carla_bridge.embedded.rpc import MethodTable
+
+METHODS = MethodTable()
+for _module in (episode, actors, vehicles, signals, queries, traffic, batch, unsupported):
+    METHODS.merge(_module.methods)
+
+__all__ = ["METHODS"]

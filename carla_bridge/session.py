@@ -1,0 +1,302 @@
+"""One drive in one world: opens it, puts the ego and its sensors on a route, ticks, reads, and leaves nothing behind.
+
+The network's side of it is `SensorFrame` alone; `truth` is for the expert, the labels, the criteria and the radio.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+
+import carla
+import numpy as np
+
+from bev import Camera, CameraRig, EgoMotion, ImageArray, Pose2D, SensorFrame
+from carla_bridge.convert import (
+    Pose3D,
+    control_to_carla,
+    location_to_carla,
+    pose_from_carla,
+    pose_to_carla,
+    vector_from_carla,
+    wrap_angle,
+)
+from carla_bridge.lanes import LaneGraph
+from carla_bridge.process import PatientCaller, SessionError, WorldDied, WorldProcess
+from carla_bridge.rig import Readings, SensorHub
+from carla_bridge.routes import Route, RouteTracker
+from carla_bridge.traffic import Traffic
+from carla_bridge.truth import StopLine, Truth, TruthReader, find_stop_lines
+from planner.types import Control
+
+EGO_TYPE = "vehicle.lincoln.mkz_2020"
+SPAWN_HEIGHT_M = 0.3
+SETTLE_TICKS = 10  # the car drops onto its wheels, every camera has exposed once
+GNSS_TOLERANCE_M = 5.0
+
+__all__ = ["Session", "SessionError", "WorldConfig", "WorldDied"]
+
+
+@dataclass(frozen=True)
+class WorldConfig:
+    """Which world. kind "embedded" starts one as a child process; "carla" connects to a server at host:port."""
+
+    kind: str = "embedded"
+    town: str = "Gridley"
+    host: str = "127.0.0.1"
+    port: int = 0  # 0: a free one (embedded), 2000 (carla)
+    seed: int = 0
+    tick_s: float = 0.05
+    start_timeout_s: float = 120.0
+    timeout_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("embedded", "carla"):
+            raise ValueError(f"world kind must be 'embedded' or 'carla', received {self.kind!r}")
+        if not 0.0 < self.tick_s <= 0.1:
+            raise ValueError(f"tick_s must lie in (0, 0.1], received {self.tick_s}")
+
+
+class Session:
+    """`with Session(world, rig) as session:` opens the world; `session.start(route)` begins a drive (as often as
+    wanted); then `session.tick()` and `session.apply(control)` in turn."""
+
+    def __init__(self, world: WorldConfig, rig: CameraRig, *, blackout: bool = False,
+                 extra_cameras: tuple[Camera, ...] = (), camera_period_s: float = 0.1) -> None:
+        self.config, self.rig, self.blackout = world, rig, blackout
+        self.extra_cameras, self.camera_period_s = extra_cameras, camera_period_s
+        self._process: WorldProcess | None = None
+        self._caller: PatientCaller | None = None
+        self._old_settings: carla.WorldSettings | None = None
+        self._hub: SensorHub | None = None
+        self._traffic: Traffic | None = None
+        self._ego: carla.Vehicle | None = None
+        self._dead = False
+
+    # -- opening and closing ------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Session:
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.close()
+
+    def _open(self) -> None:
+        config = self.config
+        port = config.port or (0 if config.kind == "embedded" else 2000)
+        host = config.host
+        if config.kind == "embedded":
+            self._process = WorldProcess(config.town, config.seed, config.tick_s, config.start_timeout_s, port)
+            host, port = "127.0.0.1", self._process.port
+        self._caller = PatientCaller()
+        self.client = carla.Client(host, port)
+        self.client.set_timeout(config.timeout_s)
+        try:
+            self.server_version = str(self._patiently(self.client.get_server_version))
+            self.world: carla.World = self._patiently(self.client.get_world)
+            self.map: carla.Map = self._patiently(self.world.get_map)
+            if self.map.name.split("/")[-1] != config.town:
+                self.client.set_timeout(max(60.0, config.timeout_s))  # loading a town of a real CARLA takes its time
+                self.world = self._patiently(lambda: self.client.load_world(config.town), 120.0)
+                self.map = self._patiently(self.world.get_map)
+                self.client.set_timeout(config.timeout_s)
+        except WorldDied as error:
+            raise SessionError(f"no CARLA world at {host}:{port}: {error}") from error
+        self._old_settings = self.world.get_settings()
+        settings = self.world.get_settings()
+        settings.synchronous_mode = True
+        settings.fixed_delta_seconds = config.tick_s
+        settings.no_rendering_mode = False
+        self._patiently(lambda: self.world.apply_settings(settings))
+        self.graph = LaneGraph(self.map)
+        self._reader = TruthReader(self.world)
+        self.stop_lines: tuple[StopLine, ...] = find_stop_lines(self.world, self.map)
+
+    def close(self) -> None:
+        """Ends the drive and the world, on every path; a second call does nothing."""
+        try:
+            if self._caller is not None and not self._caller.close(self.config.timeout_s + 2.0):
+                self._dead = True  # a call hangs inside the library: ask nothing more of it
+            self._end_drive()
+            if self._old_settings is not None and self._process is None and not self._dead:
+                self.world.apply_settings(self._old_settings)
+        except RuntimeError:  # the server went away while we tidied up in it: then there is nothing left to tidy
+            self._dead = True
+        finally:
+            self._old_settings = None
+            if self._process is not None:
+                self._process.stop()
+                self._process = None
+            self._caller = None
+            # the library's own threads stop with the last reference to the world
+            for name in ("world", "client", "_reader"):
+                self.__dict__.pop(name, None)
+            gc.collect()
+
+    def _end_drive(self) -> None:
+        if self._hub is not None:
+            self._hub.stop()
+        if self._traffic is not None:
+            self._traffic.close(alive=not self._dead)
+        doomed = [*(self._hub.actors if self._hub else ()), *([self._ego] if self._ego else ())]
+        self._hub = self._traffic = self._ego = None
+        if doomed and not self._dead and self._death() is None:
+            self.client.apply_batch_sync([carla.command.DestroyActor(actor) for actor in doomed], False)
+            self.world.tick(self.config.timeout_s)  # now they are gone from the snapshot too
+
+    # -- a drive ------------------------------------------------------------------------------------------------
+
+    def start(self, route: Route, *, cars: int = 0, seed: int = 0) -> SensorFrame:
+        """Puts the ego at the start of a route, with `cars` TrafficManager cars around; returns the first frame with
+        images. Time, frame numbers and traffic lights begin anew."""
+        self._end_drive()
+        self.route, self.tracker = route, RouteTracker(route)
+        with self._guarded():
+            self._ego = self._spawn_ego(route.start)
+            box = self._reader.box(self._ego)
+            base = (box.location.x, -box.location.y, box.location.z - box.extent.z)
+            self._hub = SensorHub(self.world, self._ego, base, self.rig, self.extra_cameras, self.config.tick_s,
+                                  self.camera_period_s)
+            self._traffic = Traffic(self.client, self.world, cars, seed, keep_clear=route.start)
+            self.world.reset_all_traffic_lights()
+        self.views: Mapping[str, ImageArray] = {}
+        self._mirrored_latitude: bool | None = None
+        self._frames = 0
+        self._odometry = Pose2D(0.0, 0.0, 0.0)
+        self._last_yaw_rate_rps = 0.0
+        self._last_speed_mps = 0.0
+        first = self._tick(first=True)
+        while self._frames < SETTLE_TICKS or first.images is None:
+            self.apply(Control(throttle=0.0, brake=1.0, steer=0.0))
+            first = self._tick(first=self._frames < SETTLE_TICKS)
+        self._odometry = Pose2D(0.0, 0.0, 0.0)
+        return SensorFrame(first.frame_id, first.time_s, first.images, first.rig,
+                           EgoMotion(first.ego.speed_mps, first.ego.yaw_rate_rps, self._odometry), first.hint)
+
+    def apply(self, control: Control) -> None:
+        """Takes effect in the next tick."""
+        assert self._ego is not None, "start() first"
+        with self._guarded():
+            self._ego.apply_control(control_to_carla(control))
+
+    def tick(self) -> SensorFrame:
+        return self._tick(first=False)
+
+    def shift_cameras(self, pose: Pose2D) -> None:
+        """From the next tick on the rig's cameras see from a virtual ego pose, given in the real ego's frame."""
+        assert self._hub is not None, "start() first"
+        with self._guarded():
+            self._hub.shift(pose)
+
+    @property
+    def truth(self) -> Truth:
+        """The whole world at the latest tick. Not for the driving stack."""
+        return self._truth
+
+    @property
+    def position(self) -> tuple[float, float]:
+        """Where GNSS says the car is [m], world frame, ISO 8855."""
+        return self._position
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _tick(self, first: bool) -> SensorFrame:
+        assert self._hub is not None, "start() first"
+        assert self._ego is not None
+        frame = int(self._patiently(lambda: self.world.tick(self.config.timeout_s)))
+        with self._guarded():
+            readings = self._hub.read(frame, self.config.timeout_s, self._death, first)
+        self._frames += 1
+        time_s = round(self._frames * self.config.tick_s, 6)
+        self._truth = self._reader.read(self._ego, readings.contacts, self._frames, time_s)
+        self._position = self._locate(readings.gnss)
+        self.tracker.update(*self._position)
+        if readings.extra_images is not None:
+            self.views = readings.extra_images
+        return SensorFrame(self._frames, time_s, self._images(readings), self.rig, self._measure_motion(readings),
+                           self.tracker.hint)
+
+    def _images(self, readings: Readings) -> Mapping[str, ImageArray] | None:
+        if readings.rig_images is None or not self.blackout:
+            return readings.rig_images
+        return {name: np.zeros_like(image) for name, image in readings.rig_images.items()}
+
+    def _measure_motion(self, readings: Readings) -> EgoMotion:
+        """A speedometer (as Leaderboard makes one: velocity along the car's axis) and the gyroscope, dead-reckoned."""
+        assert self._ego is not None
+        yaw = pose_from_carla(self._ego.get_transform()).yaw
+        vx, vy, _ = vector_from_carla(self._ego.get_velocity())
+        speed = vx * math.cos(yaw) + vy * math.sin(yaw)
+        ahead = 0.5 * (speed + self._last_speed_mps) * self.config.tick_s
+        turn = 0.5 * (readings.yaw_rate_rps + self._last_yaw_rate_rps) * self.config.tick_s
+        half = self._odometry.yaw + 0.5 * turn
+        self._odometry = Pose2D(self._odometry.x + ahead * math.cos(half), self._odometry.y + ahead * math.sin(half),
+                                wrap_angle(self._odometry.yaw + turn))
+        self._last_speed_mps, self._last_yaw_rate_rps = speed, readings.yaw_rate_rps
+        return EgoMotion(speed, readings.yaw_rate_rps, self._odometry)
+
+    def _locate(self, gnss: tuple[float, float]) -> tuple[float, float]:
+        """Latitude, longitude -> metres by the map's own reference. Whether the server mirrors the latitude
+        (carla#9389: 0.9.16 does, others do not) is found out once per drive, at the start of the route, which is known."""
+        if self._mirrored_latitude is None:
+            start = self.route.start
+            gaps = {mirrored: math.dist(self._geo_to_metres(gnss, mirrored), (start.x, start.y))
+                    for mirrored in (False, True)}
+            self._mirrored_latitude = min(gaps, key=lambda mirrored: gaps[mirrored])
+            if gaps[self._mirrored_latitude] > GNSS_TOLERANCE_M:
+                raise SessionError(f"GNSS at the route's start is {min(gaps.values()):.1f} m off by the map's geo reference "
+                                   f"(at most {GNSS_TOLERANCE_M:.0f} m expected)")
+        return self._geo_to_metres(gnss, self._mirrored_latitude)
+
+    def _geo_to_metres(self, gnss: tuple[float, float], mirrored: bool) -> tuple[float, float]:
+        latitude, longitude = gnss
+        if mirrored:
+            latitude = 2.0 * self.map.transform_to_geolocation(carla.Location(0.0, 0.0, 0.0)).latitude - latitude
+        found = self.map.geolocation_to_transform(carla.GeoLocation(latitude, longitude, 0.0))
+        place = getattr(found, "location", found)
+        return (place.x, -place.y)
+
+    def _spawn_ego(self, start: Pose2D) -> carla.Vehicle:
+        blueprint = self.world.get_blueprint_library().find(EGO_TYPE)
+        blueprint.set_attribute("role_name", "hero")
+        height = self.map.get_waypoint(location_to_carla(start.x, start.y)).transform.location.z
+        place = pose_to_carla(Pose3D(start.x, start.y, height + SPAWN_HEIGHT_M, yaw=start.yaw))
+        ego = self.world.try_spawn_actor(blueprint, place)
+        if ego is None:
+            raise SessionError(f"the start of route {self.route.name!r} at x={start.x:.1f}, y={start.y:.1f} m is taken")
+        return ego
+
+    def _death(self) -> str | None:
+        return self._process.death() if self._process is not None else None
+
+    def _patiently(self, function, timeout_s: float | None = None):  # type: ignore[no-untyped-def]
+        assert self._caller is not None
+        try:
+            return self._caller.call(function, self._death, timeout_s or self.config.timeout_s + 5.0)
+        except WorldDied:
+            self._dead = True
+            raise
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Client errors in the middle of a drive mean that the world is gone."""
+        try:
+            yield
+        except SessionError:
+            raise
+        except WorldDied:
+            self._dead = True
+            raise
+        except RuntimeError as error:
+            self._dead = True
+            raise WorldDied(self._death() or f"the world stopped answering: {error}") from error

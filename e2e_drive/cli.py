@@ -1,0 +1,94 @@
+"""The `e2e-drive` command: `e2e-drive COMMAND key=value ...`; every command is a Hydra app."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from e2e_drive import config_dir
+from e2e_drive.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, UserError
+
+# command -> (module with `run(cfg) -> exit code`, what it does)
+COMMANDS = {
+    "evaluate": ("e2e_drive.apps.evaluate", "drive a route in closed loop; table, results, video and logs"),
+    "world": ("e2e_drive.apps.world", "the embedded world alone, on a port, for any CARLA client"),
+    "collect": ("e2e_drive.apps.collect", "the privileged expert drives and records logs to learn from"),
+    "train": ("e2e_drive.apps.train", "train the network from logs"),
+    "bench": ("e2e_drive.apps.bench", "a benchmark (bench=scheduler or bench=drive); writes outputs/bench/NAME.json"),
+}
+# Hydra makes no folders of its own and writes no log files: what a command leaves behind is in its `out` folder.
+_QUIET_HYDRA = (
+    "hydra.run.dir=.",
+    "hydra.sweep.dir=.",
+    "hydra.sweep.subdir=.",
+    "hydra.output_subdir=null",
+    "hydra/hydra_logging=disabled",
+    "hydra/job_logging=disabled",
+)
+USAGE = "usage: e2e-drive COMMAND [key=value ...] [--cfg job] [--multirun]"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point; always ends by SystemExit."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(USAGE, "", "commands:", *(f"  {name:<10}{what}" for name, (_, what) in COMMANDS.items()), "", sep="\n")
+        print("`e2e-drive COMMAND --help` lists a command's configuration groups and every value that can be set.")
+        raise SystemExit(0)
+    command, *overrides = arguments
+    if command not in COMMANDS:
+        known = ", ".join(COMMANDS)
+        raise SystemExit(_complain(f"unknown command {command!r}; known are {known}"))
+    if command == "bench" and overrides and overrides[0].isidentifier():
+        overrides[0] = f"bench={overrides[0]}"  # `e2e-drive bench NAME`
+    raise SystemExit(_run_app(command, overrides))
+
+
+def _run_app(command: str, overrides: list[str]) -> int:
+    """Runs one Hydra app; what the user got wrong is one line on stderr and exit code 2."""
+    module = importlib.import_module(COMMANDS[command][0])
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors reach us instead of Hydra's own report and exit code 1
+    sys.argv = [f"e2e-drive {command}", *_QUIET_HYDRA, *overrides]
+    codes: list[int] = []
+    try:
+        _hydra_app(command, module.run, codes)()
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        return _complain(f"{command}: {_one_line(error)}")
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    return max(codes, default=0)
+
+
+def _hydra_app(name: str, run: Callable[[DictConfig], int], codes: list[int]) -> Callable[[], None]:
+    """`run` as a Hydra app with the configuration `name`; each job's exit code is appended to codes."""
+    import hydra  # half a second that `e2e-drive --help` need not wait for
+
+    def job(cfg: DictConfig) -> None:
+        codes.append(run(cfg))
+
+    decorated: Callable[[], None] = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=name)(job)
+    return decorated
+
+
+def _one_line(error: BaseException) -> str:
+    """The message and, where Hydra wraps one error in another, the innermost reason; no line breaks."""
+    inner: BaseException = error
+    while inner.__cause__ is not None:
+        inner = inner.__cause__
+    parts = dict.fromkeys(" ".join(str(e).split()) for e in (error, inner))
+    return ": ".join(part for part in parts if part)
+
+
+def _complain(message: str) -> int:
+    print(f"e2e-drive: {message}", file=sys.stderr)
+    return EXIT_BAD_INPUT
+
+
+if __name__ == "__main__":
+    main()

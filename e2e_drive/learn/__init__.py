@@ -1,0 +1,1 @@
+"""Learning to drive from recorded drives: logs -> cache of samples -> trained weights."""

@@ -1,0 +1,252 @@
+"""The training loop: imitate, average the weights, look at held-out drives, and survive being interrupted.
+
+Step k of a run depends on the seed, k and the state before it, on nothing else: sample order, augmentation and
+dropout are all drawn from (seed, step). That is why a resumed run goes on exactly as if it had never stopped
+(unless `max_minutes` lets the clock shorten the schedule).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from e2e_drive.errors import UserError
+from e2e_drive.learn.augment import augment
+from e2e_drive.learn.dataset import Balance, DriveDataset, split_cameras
+from e2e_drive.learn.evaluation import evaluate
+from planner.losses import LossConfig, two_hot_speed
+from planner.model import DrivingModel, save_model
+from planner.types import Light
+
+CHECKPOINT_FILE, HISTORY_FILE, WEIGHTS_FOLDER = "checkpoint.pt", "history.jsonl", "weights"
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    epochs: int = 10
+    max_minutes: float | None = None  # the schedule is shortened so as to end by then
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    final_learning_rate: float = 1e-5
+    warm_up_steps: int = 200
+    weight_decay: float = 0.02
+    clip_norm: float = 2.0
+    average_decay: float = 0.998  # of the exponential moving average of the weights, which is what drives
+    precision: str = "auto"  # auto | bf16 | fp32
+    device: str = "cpu"
+    seed: int = 0
+    validation_samples: int = 1000
+    checkpoint_minutes: float = 2.0
+    balance: Balance = field(default_factory=Balance)
+    loss: LossConfig = field(default_factory=LossConfig)
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 2:
+            raise UserError(f"train: epochs >= 1 and batch_size >= 2, received {self.epochs} and {self.batch_size}")
+        if self.precision not in ("auto", "bf16", "fp32"):
+            raise UserError(f"train: precision must be auto, bf16 or fp32, received {self.precision!r}")
+
+    @property
+    def half(self) -> bool:
+        """bfloat16 pays where the processor multiplies it in hardware (measured with AMX: 1.6 times the samples)."""
+        if self.precision == "auto":
+            return self.device != "cpu" or _has_matrix_bf16()
+        return self.precision == "bf16"
+
+
+class Trainer:
+    """`run()` trains to the end; a second Trainer on the same folder goes on where the first one stopped."""
+
+    def __init__(
+        self, model: DrivingModel, learn: DriveDataset, validate: DriveDataset | None, out: Path, config: TrainConfig
+    ) -> None:
+        self.model = model.to(torch.device(config.device)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.learn, self.validate, self.out, self.config = learn, validate, out, config
+        self.loss_config = weigh_classes(learn, config)
+        decayed = [weight for weight in model.parameters() if weight.ndim > 1]
+        plain = [weight for weight in model.parameters() if weight.ndim <= 1]
+        self.optimiser = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+            lr=config.learning_rate,
+        )
+        self.average = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+        self.step, self.spent_s = 0, 0.0
+        self.steps_per_epoch = max(1, len(learn) // config.batch_size)
+        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=np.int64))
+        out.mkdir(parents=True, exist_ok=True)
+        if (out / CHECKPOINT_FILE).exists():
+            self._resume()
+
+    @property
+    def total_steps(self) -> int:
+        return self.config.epochs * self.steps_per_epoch
+
+    @property
+    def progress(self) -> float:
+        """Share of the schedule that is behind us."""
+        by_clock = self.spent_s / (60 * self.config.max_minutes) if self.config.max_minutes else 0.0
+        return min(1.0, max(self.step / self.total_steps, by_clock))
+
+    def run(
+        self, show: bool = True, on_metrics: Callable[[int, dict[str, float]], None] | None = None
+    ) -> dict[str, float]:
+        """Returns the last validation's metrics (the training terms' averages if no drive is held out)."""
+        metrics: dict[str, float] = {}
+        mean: dict[str, float] = {}
+        bar = tqdm(
+            total=self.total_steps, initial=self.step, desc="training", unit="step", disable=not show, mininterval=1.0
+        )
+        checkpointed_s = self.spent_s
+        try:
+            while self.progress < 1.0:
+                began_s = time.perf_counter()
+                for name, value in self._train_step().items():
+                    mean[name] = value if name not in mean else 0.98 * mean[name] + 0.02 * value
+                bar.update()
+                bar.set_postfix({name: f"{value:.3f}" for name, value in mean.items()}, refresh=False)
+                self.spent_s += time.perf_counter() - began_s
+                if self.step % self.steps_per_epoch == 0 or self.progress >= 1.0:
+                    metrics = self._end_epoch(mean, bar)
+                    if on_metrics:
+                        on_metrics(self.step, metrics)
+                if self.spent_s - checkpointed_s > 60 * self.config.checkpoint_minutes:
+                    self.save_checkpoint()
+                    checkpointed_s = self.spent_s
+        finally:
+            # Also on Ctrl-C: nothing that was learned is lost.
+            bar.close()
+            self.save_checkpoint()
+        return metrics
+
+    def _train_step(self) -> dict[str, float]:
+        config = self.config
+        torch.manual_seed(config.seed * 1_000_003 + self.step)  # dropout, in whichever stage
+        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + self.step)
+        batch = self.learn.batch(self._next_samples())
+        pictures = augment(batch.pop("images"), generator)
+        batch |= split_cameras(pictures, self.learn.cameras)
+        batch = {name: tensor.to(config.device) for name, tensor in batch.items()}
+        for group in self.optimiser.param_groups:
+            group["lr"] = self._learning_rate()
+        self.model.train()
+        self.optimiser.zero_grad(set_to_none=True)
+        with torch.autocast(config.device, dtype=torch.bfloat16, enabled=config.half):
+            terms = self.model.loss(batch, self.loss_config)
+        terms["total"].backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
+        if torch.isfinite(norm):  # a batch that overflows teaches nothing; the next one will
+            self.optimiser.step()
+        self.step += 1
+        self._update_average()
+        return {name: float(term.detach()) for name, term in terms.items()}
+
+    def _next_samples(self) -> np.ndarray:
+        epoch, place = divmod(self.step, self.steps_per_epoch)
+        if self._order[0] != epoch:
+            self._order = (epoch, self.learn.epoch(self.config.seed, epoch, self.config.balance))
+        size = min(self.config.batch_size, len(self.learn))
+        return self._order[1][place * size : (place + 1) * size]
+
+    def _learning_rate(self) -> float:
+        """Linear warm-up, then a cosine down to the final rate."""
+        config = self.config
+        warm = min(1.0, (self.step + 1) / max(1, config.warm_up_steps))
+        cosine = 0.5 * (1 + math.cos(math.pi * self.progress))
+        return warm * (config.final_learning_rate + (config.learning_rate - config.final_learning_rate) * cosine)
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        decay = min(self.config.average_decay, (1 + self.step) / (10 + self.step))  # young averages forget fast
+        for name, tensor in self.model.state_dict().items():
+            if tensor.is_floating_point():
+                self.average[name].lerp_(tensor, 1 - decay)
+            else:
+                self.average[name].copy_(tensor)
+
+    def averaged_model(self) -> DrivingModel:
+        model = DrivingModel(self.model.config).to(self.config.device)
+        model.load_state_dict(self.average)
+        return model.eval()
+
+    def _end_epoch(self, mean: dict[str, float], bar: Any) -> dict[str, float]:
+        model = self.averaged_model()
+        save_model(model, self.out / WEIGHTS_FOLDER)
+        metrics = dict(mean)
+        if self.validate is not None:
+            metrics = evaluate(model, self._validation_batches())
+        record: dict[str, float | None] = {"step": self.step, "minutes": round(self.spent_s / 60, 2)}
+        record |= {f"train_{name}": _finite(value) for name, value in mean.items()}
+        record |= {} if self.validate is None else {name: _finite(value) for name, value in metrics.items()}
+        with (self.out / HISTORY_FILE).open("a", encoding="utf-8") as history:
+            history.write(json.dumps(record) + "\n")
+        shown = ("path_error_10m", "path_error_20m", "speed_error_mps", "stop_recall", "light_accuracy", "iou_road")
+        bar.write(f"step {self.step}: " + "  ".join(f"{n} {metrics[n]:.3f}" for n in shown if n in metrics))
+        return metrics
+
+    def _validation_batches(self) -> Any:
+        assert self.validate is not None
+        for batch in self.validate.in_order(32, self.config.validation_samples):
+            batch |= split_cameras(batch.pop("images"), self.validate.cameras)
+            yield {name: tensor.to(self.config.device) for name, tensor in batch.items()}
+
+    def save_checkpoint(self) -> None:
+        state = {
+            "model": self.model.state_dict(),
+            "average": self.average,
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "spent_s": self.spent_s,
+            "steps_per_epoch": self.steps_per_epoch,
+        }
+        building = self.out / f".{CHECKPOINT_FILE}"
+        torch.save(state, building)
+        os.replace(building, self.out / CHECKPOINT_FILE)
+
+    def _resume(self) -> None:
+        state = torch.load(self.out / CHECKPOINT_FILE, map_location=self.config.device, weights_only=True)
+        try:
+            self.model.load_state_dict(state["model"])
+        except RuntimeError as error:
+            raise UserError(f"out={self.out}: its {CHECKPOINT_FILE} is of another network; choose another") from error
+        self.average = state["average"]
+        self.optimiser.load_state_dict(state["optimiser"])
+        # With more drives than at the last stop an epoch is longer: keep the share that is done, not the step.
+        self.step = round(state["step"] * self.steps_per_epoch / state["steps_per_epoch"])
+        self.spent_s = state["spent_s"]
+
+
+def weigh_classes(learn: DriveDataset, config: TrainConfig) -> LossConfig:
+    """Lift rare target speeds and light states: one over the root of how often each is drawn, bounded, mean 1."""
+    weights = torch.from_numpy(learn.weights(config.balance))
+    speeds = two_hot_speed(torch.from_numpy(learn.column("target_speed")).double())
+    lights = torch.nn.functional.one_hot(torch.from_numpy(learn.column("light")), len(Light)).double()
+    values = {item: getattr(config.loss, item) for item in LossConfig.__dataclass_fields__}
+    values["speed_class_weights"] = _rare_first(weights @ speeds)
+    values["light_class_weights"] = _rare_first(weights @ lights)
+    return LossConfig(**values)
+
+
+def _rare_first(count: Tensor) -> tuple[float, ...]:
+    share = count / count.sum()
+    weight = torch.where(share > 0, (share * len(share)).clamp(min=1e-6).rsqrt(), 0.0).clamp(max=3.0)
+    return tuple((weight / (weight * share).sum()).tolist())
+
+
+def _has_matrix_bf16() -> bool:
+    ask = getattr(torch.cpu, "get_capabilities", None)
+    return ask is not None and bool(ask().get("amx_bf16", False))  # an older torch cannot tell
+
+
+def _finite(value: float) -> float | None:
+    return round(value, 5) if math.isfinite(value) else None

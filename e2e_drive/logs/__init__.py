@@ -1,0 +1,7 @@
+"""One log format for everything: MCAP with protobuf schemas."""
+
+from e2e_drive.logs.messages import EgoTruth, InfractionNote, Labels
+from e2e_drive.logs.reader import Entry, read_drive, read_metadata
+from e2e_drive.logs.writer import DriveLog
+
+__all__ = ["DriveLog", "EgoTruth", "Entry", "InfractionNote", "Labels", "read_drive", "read_metadata"]

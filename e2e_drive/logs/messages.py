@@ -1,0 +1,263 @@
+"""Our types <-> the log's protobuf messages, one pair of functions a type."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from foxglove_schemas_protobuf.CompressedImage_pb2 import CompressedImage
+
+from bev import Command, EgoMotion, FloatArray, ImageArray, Pose2D, RouteHint
+from e2e_drive.logs.schema import message_class
+from planner.types import Control, Trajectory
+from scheduling.types import LinkGeometry, LinkState, Place, Schedule, Span, StageGraph, Timeline
+
+JPEG_QUALITY = 90
+
+_Pose2D = message_class("Pose2D")
+_EgoState = message_class("EgoState")
+_RouteHint = message_class("RouteHint")
+_Trajectory = message_class("TrajectoryMsg")
+_Control = message_class("ControlMsg")
+_Schedule = message_class("ScheduleMsg")
+_Span = message_class("SpanMsg")
+_Timeline = message_class("TimelineMsg")
+_Link = message_class("LinkMsg")
+_Truth = message_class("TruthMsg")
+_Labels = message_class("LabelsMsg")
+_Infraction = message_class("InfractionMsg")
+
+
+@dataclass(frozen=True)
+class EgoTruth:
+    """Where the car really is: pose of the ego frame in the world (ISO 8855), progress along its route."""
+
+    frame_id: int
+    pose: Pose2D
+    speed_mps: float
+    route_progress_m: float
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the expert and the world say about one camera frame, seen from the *virtual* ego pose the cameras were
+    shifted to.
+
+    virtual_offset: that pose in the true ego frame. bev: (classes, rows, columns) of 0 or 1.
+    path: (N, 2) in the virtual frame. light: 0 none, 1 green, 2 red or yellow, for our lane.
+    """
+
+    frame_id: int
+    virtual_offset: Pose2D
+    bev: ImageArray
+    path: FloatArray
+    target_speed_mps: float
+    light: int
+
+
+@dataclass(frozen=True)
+class InfractionNote:
+    """One infraction, under its Leaderboard name, when it happened."""
+
+    kind: str
+    message: str
+
+
+def _pose(pose: Pose2D) -> Any:
+    return _Pose2D(x=pose.x, y=pose.y, yaw=pose.yaw)
+
+
+def _unpose(message: Any) -> Pose2D:
+    return Pose2D(message.x, message.y, message.yaw)
+
+
+def image_message(name: str, image: ImageArray, time_s: float) -> Any:
+    """RGB picture -> Foxglove's CompressedImage (JPEG)."""
+    ok, jpeg = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    if not ok:
+        raise ValueError(f"camera {name!r}: a picture of shape {image.shape} cannot be compressed")
+    message = CompressedImage(frame_id=name, data=jpeg.tobytes(), format="jpeg")
+    message.timestamp.FromNanoseconds(round(time_s * 1e9))
+    return message
+
+
+def image_of(message: Any) -> ImageArray:
+    """Foxglove's CompressedImage -> (H, W, 3) RGB."""
+    bgr = cv2.imdecode(np.frombuffer(message.data, dtype=np.uint8), cv2.IMREAD_COLOR)
+    return np.ascontiguousarray(bgr[:, :, ::-1])
+
+
+def ego_message(frame_id: int, time_s: float, ego: EgoMotion) -> Any:
+    return _EgoState(
+        frame_id=frame_id,
+        time_s=time_s,
+        speed_mps=ego.speed_mps,
+        yaw_rate_rps=ego.yaw_rate_rps,
+        odometry=_pose(ego.odometry),
+    )
+
+
+def ego_of(message: Any) -> EgoMotion:
+    return EgoMotion(message.speed_mps, message.yaw_rate_rps, _unpose(message.odometry))
+
+
+def hint_message(frame_id: int, hint: RouteHint) -> Any:
+    return _RouteHint(frame_id=frame_id, command=hint.command.name, distance_m=hint.distance_m)
+
+
+def hint_of(message: Any) -> RouteHint:
+    return RouteHint(Command[message.command], message.distance_m)
+
+
+def trajectory_message(trajectory: Trajectory) -> Any:
+    return _Trajectory(
+        frame_id=trajectory.frame_id,
+        time_s=trajectory.time_s,
+        origin=_pose(trajectory.origin),
+        path_xy=np.ravel(trajectory.path).tolist(),
+        speed_probabilities=np.ravel(trajectory.speed_probabilities).tolist(),
+        waypoints_xy=np.ravel(trajectory.waypoints).tolist(),
+    )
+
+
+def trajectory_of(message: Any) -> Trajectory:
+    return Trajectory(
+        frame_id=message.frame_id,
+        time_s=message.time_s,
+        origin=_unpose(message.origin),
+        path=np.array(message.path_xy, dtype=np.float32).reshape(-1, 2),
+        speed_probabilities=np.array(message.speed_probabilities, dtype=np.float32),
+        waypoints=np.array(message.waypoints_xy, dtype=np.float32).reshape(-1, 2),
+    )
+
+
+def control_message(control: Control, trajectory_frame_id: int) -> Any:
+    """trajectory_frame_id: the frame whose trajectory was followed, -1 for none."""
+    return _Control(
+        throttle=control.throttle, brake=control.brake, steer=control.steer, trajectory_frame_id=trajectory_frame_id
+    )
+
+
+def control_of(message: Any) -> Control:
+    return Control(message.throttle, message.brake, message.steer)
+
+
+def schedule_message(frame_id: int, schedule: Schedule, graph: StageGraph) -> Any:
+    codecs = sorted(schedule.codecs.items())
+    return _Schedule(
+        frame_id=frame_id,
+        stages=[stage.name for stage in graph.stages],
+        places=[Place(place).name for place in schedule.place],
+        tensors=[tensor for tensor, _ in codecs],
+        codecs=[codec for _, codec in codecs],
+        has_fallback_at=schedule.fallback_at_s is not None,
+        fallback_at_s=schedule.fallback_at_s or 0.0,
+        expected_latency_s=schedule.expected_latency_s,
+        policy=schedule.policy,
+    )
+
+
+def schedule_of(message: Any) -> Schedule:
+    return Schedule(
+        place=tuple(Place[place] for place in message.places),
+        codecs=dict(zip(message.tensors, message.codecs, strict=True)),
+        fallback_at_s=message.fallback_at_s if message.has_fallback_at else None,
+        expected_latency_s=message.expected_latency_s,
+        policy=message.policy,
+    )
+
+
+def timeline_message(timeline: Timeline) -> Any:
+    return _Timeline(
+        frame_id=timeline.frame_id,
+        capture_s=timeline.capture_s,
+        dropped=timeline.ready_s is None,
+        ready_s=timeline.ready_s or 0.0,
+        spans=[
+            _Span(stage=s.stage, resource=s.resource, start_s=s.start_s, end_s=s.end_s, bytes=s.bytes)
+            for s in timeline.spans
+        ],
+        used_fallback=timeline.used_fallback,
+        bytes_up=timeline.bytes_up,
+        bytes_down=timeline.bytes_down,
+    )
+
+
+def timeline_of(message: Any) -> Timeline:
+    return Timeline(
+        frame_id=message.frame_id,
+        capture_s=message.capture_s,
+        ready_s=None if message.dropped else message.ready_s,
+        spans=tuple(Span(s.stage, s.resource, s.start_s, s.end_s, s.bytes) for s in message.spans),
+        used_fallback=message.used_fallback,
+        bytes_up=message.bytes_up,
+        bytes_down=message.bytes_down,
+    )
+
+
+def link_message(state: LinkState, geometry: LinkGeometry) -> Any:
+    return _Link(
+        up_bps=state.up_bps,
+        down_bps=state.down_bps,
+        rtt_s=state.rtt_s,
+        loss=state.loss,
+        rsu=state.rsu,
+        available=state.available,
+        distance_m=geometry.distance_m,
+        line_of_sight=geometry.line_of_sight,
+        blocking_vehicles=geometry.blocking_vehicles,
+    )
+
+
+def link_of(message: Any) -> LinkState:
+    return LinkState(
+        message.up_bps, message.down_bps, message.rtt_s, message.loss, message.rsu, available=message.available
+    )
+
+
+def truth_message(truth: EgoTruth) -> Any:
+    return _Truth(
+        frame_id=truth.frame_id,
+        pose=_pose(truth.pose),
+        speed_mps=truth.speed_mps,
+        route_progress_m=truth.route_progress_m,
+    )
+
+
+def truth_of(message: Any) -> EgoTruth:
+    return EgoTruth(message.frame_id, _unpose(message.pose), message.speed_mps, message.route_progress_m)
+
+
+def labels_message(labels: Labels) -> Any:
+    return _Labels(
+        frame_id=labels.frame_id,
+        virtual_offset=_pose(labels.virtual_offset),
+        bev_shape=labels.bev.shape,
+        bev_bits=np.packbits(labels.bev.astype(bool)).tobytes(),
+        path_xy=np.ravel(labels.path).tolist(),
+        target_speed_mps=labels.target_speed_mps,
+        light=labels.light,
+    )
+
+
+def labels_of(message: Any) -> Labels:
+    shape = tuple(message.bev_shape)
+    bits = np.unpackbits(np.frombuffer(message.bev_bits, dtype=np.uint8), count=int(np.prod(shape)))
+    return Labels(
+        frame_id=message.frame_id,
+        virtual_offset=_unpose(message.virtual_offset),
+        bev=bits.reshape(shape),
+        path=np.array(message.path_xy, dtype=np.float32).reshape(-1, 2),
+        target_speed_mps=message.target_speed_mps,
+        light=message.light,
+    )
+
+
+def infraction_message(note: InfractionNote) -> Any:
+    return _Infraction(kind=note.kind, message=note.message)
+
+
+def infraction_of(message: Any) -> InfractionNote:
+    return InfractionNote(message.kind, message.message)

@@ -1,0 +1,133 @@
+"""The driving stack: a sensor frame goes in, a control comes out, and in between every stage of the network runs in the
+car or at the roadside. `DrivingStack.step` is the one way through the house; whoever drives, drives with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from bev import SensorFrame
+from planner import Control, Controller, DrivingModel, Trajectory, network_inputs, trajectory_from
+from scheduling import (
+    ComputeBudget,
+    LinkGeometry,
+    LinkModel,
+    LinkState,
+    Policy,
+    Schedule,
+    StageGraph,
+    Timeline,
+    VirtualExecutor,
+)
+
+
+@dataclass(frozen=True)
+class DeadlineConfig:
+    """How late an answer may be: the car may roll on for `travel_m` on what it saw last."""
+
+    travel_m: float = 0.8
+    shortest_s: float = 0.08
+    longest_s: float = 0.20
+
+    def __post_init__(self) -> None:
+        if self.travel_m <= 0 or not 0 < self.shortest_s <= self.longest_s:
+            raise ValueError(f"deadline: needs travel_m > 0 and 0 < shortest_s <= longest_s, received {self}")
+
+    def deadline_s(self, speed_mps: float) -> float:
+        return min(max(self.travel_m / max(speed_mps, 0.1), self.shortest_s), self.longest_s)
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """All that happened in one step, for logs and eyes. schedule, timeline, outputs: of this step's images, None
+    without any. trajectory: the one in use, None before the first is ready; is_new: since this step."""
+
+    frame: SensorFrame
+    geometry: LinkGeometry
+    link: LinkState
+    schedule: Schedule | None
+    timeline: Timeline | None
+    outputs: Mapping[str, Any] | None
+    trajectory: Trajectory | None
+    is_new: bool
+    control: Control
+
+
+@dataclass(frozen=True)
+class _Pending:
+    ready_s: float
+    trajectory: Trajectory
+
+
+class DrivingStack:
+    """Model, scheduler, link and controller of one car. Clock: simulated time, that of the frames.
+
+    A trajectory acts from the moment it is ready, never before; when several are, the one that saw the world last.
+    """
+
+    def __init__(
+        self,
+        model: DrivingModel,
+        graph: StageGraph,
+        car: ComputeBudget,
+        edge: ComputeBudget,
+        link: LinkModel,
+        policy: Policy,
+        executor: VirtualExecutor,
+        controller: Controller,
+        deadline: DeadlineConfig,
+        futures: int,
+    ) -> None:
+        """futures: how many sampled futures of the link the policy may weigh."""
+        self.model, self.graph, self.car, self.edge = model, graph, car, edge
+        self.link, self.policy, self.executor, self.controller = link, policy, executor, controller
+        self.deadline, self.futures = deadline, futures
+        self.last: StepRecord | None = None
+        self._stages = {stage.name: stage for stage in model.stages}
+        self._pending: list[_Pending] = []
+        self._in_use: Trajectory | None = None
+        self._schedule: Schedule | None = None
+        self._last_s: float | None = None
+
+    def step(self, frame: SensorFrame, geometry: LinkGeometry) -> Control:
+        now_s = frame.time_s
+        link = self.link.step(geometry, now_s, 0.0 if self._last_s is None else now_s - self._last_s)
+        schedule = timeline = outputs = None
+        if frame.images is not None:
+            schedule, timeline, outputs = self._perceive(frame, link)
+        is_new = self._take_newest(now_s)
+        control = self.controller.control(self._in_use, now_s, frame.ego)
+        self._last_s = now_s
+        self.last = StepRecord(frame, geometry, link, schedule, timeline, outputs, self._in_use, is_new, control)
+        return control
+
+    def _perceive(self, frame: SensorFrame, link: LinkState) -> tuple[Schedule, Timeline, Mapping[str, Any]]:
+        """Decides where the stages run and runs them there; their trajectory waits until it is ready."""
+        schedule = self._schedule = self.policy.decide(
+            self.graph,
+            self.car.state(frame.time_s),
+            self.edge.state(frame.time_s),
+            self.link.forecast(self.futures),
+            self.deadline.deadline_s(frame.ego.speed_mps),
+            self._schedule,
+        )
+        with torch.inference_mode():
+            outputs, timeline = self.executor.run(
+                schedule, self._stages, network_inputs(frame), link, frame.frame_id, frame.time_s
+            )
+        if timeline.ready_s is not None:
+            self._pending.append(_Pending(timeline.ready_s, trajectory_from(outputs, frame)))
+        return schedule, timeline, outputs
+
+    def _take_newest(self, now_s: float) -> bool:
+        """Late results are dropped, not queued: an older view of the world never replaces a newer one."""
+        ready = [pending.trajectory for pending in self._pending if pending.ready_s <= now_s]
+        self._pending = [pending for pending in self._pending if pending.ready_s > now_s]
+        newest = max(ready, key=lambda trajectory: trajectory.time_s, default=None)
+        if newest is None or (self._in_use is not None and newest.time_s <= self._in_use.time_s):
+            return False
+        self._in_use = newest
+        return True

@@ -1,0 +1,118 @@
+"""What every radio link offers: the state now, what will really happen next, and what a scheduler may believe."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from scheduling.types import LinkGeometry, LinkState
+
+UNAVAILABLE = LinkState(up_bps=0.0, down_bps=0.0, rtt_s=0.0, loss=1.0, rsu=-1, available=False)
+
+
+@dataclass(frozen=True)
+class LinkTrace:
+    """Truth over the coming moments: state i holds from starts_s[i] until the next start, the last one for ever.
+
+    answer_delay_s: when set, an answer is simply there this long after capture, whatever runs where.
+    """
+
+    starts_s: tuple[float, ...]
+    states: tuple[LinkState, ...]
+    answer_delay_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.states or len(self.starts_s) != len(self.states):
+            raise ValueError(f"a trace needs one start a state, received {len(self.starts_s)} and {len(self.states)}")
+        if any(later <= earlier for earlier, later in pairwise(self.starts_s)):
+            raise ValueError(f"a trace's starts must increase, received {self.starts_s}")
+
+    @classmethod
+    def constant(cls, state: LinkState) -> LinkTrace:
+        return cls((-np.inf,), (state,))
+
+    def at(self, time_s: float) -> LinkState:
+        return self.states[max(0, bisect_right(self.starts_s, time_s) - 1)]
+
+    def _pieces(self, time_s: float) -> Iterator[tuple[float, LinkState]]:
+        """(end, state) of every piece from that time on."""
+        first = max(0, bisect_right(self.starts_s, time_s) - 1)
+        ends = (*self.starts_s[first + 1 :], np.inf)
+        yield from zip(ends, self.states[first:], strict=True)
+
+    def finish(self, start_s: float, payload_bytes: float, up: bool) -> float:
+        """When the last bit of a message has left the antenna; inf when it never does."""
+        bits, now_s = 8.0 * payload_bytes, start_s
+        for end_s, state in self._pieces(start_s):
+            rate = _rate(state, up)
+            if rate > 0.0:
+                done_s = now_s + bits / rate
+                if done_s <= end_s:
+                    return done_s
+                bits -= rate * (end_s - now_s)
+            now_s = end_s
+        return float(np.inf)
+
+    def bytes_between(self, start_s: float, end_s: float, up: bool) -> int:
+        """Whole bytes that fit through the air in this time."""
+        bits, now_s = 0.0, start_s
+        for piece_end_s, state in self._pieces(start_s):
+            until_s = min(piece_end_s, end_s)
+            if until_s > now_s:
+                bits += _rate(state, up) * (until_s - now_s)
+                now_s = until_s
+        return int(bits / 8.0)
+
+
+def _rate(state: LinkState, up: bool) -> float:
+    if not state.available:
+        return 0.0
+    return state.up_bps if up else state.down_bps
+
+
+@dataclass(frozen=True)
+class LinkForecast:
+    """M sampled futures of the link over the life of one frame, one array entry a future. Unavailable: rates 0."""
+
+    up_bps: npt.NDArray[np.float64]
+    down_bps: npt.NDArray[np.float64]
+    rtt_s: npt.NDArray[np.float64]
+    loss: npt.NDArray[np.float64]
+    rsu: int = -1
+
+    def __len__(self) -> int:
+        return len(self.up_bps)
+
+    def __getitem__(self, index: int) -> LinkState:
+        up, down = float(self.up_bps[index]), float(self.down_bps[index])
+        return LinkState(up, down, float(self.rtt_s[index]), float(self.loss[index]), self.rsu, up > 0.0)
+
+    @classmethod
+    def repeat(cls, state: LinkState, n: int) -> LinkForecast:
+        on = 1.0 if state.available else 0.0
+        return cls(
+            np.full(n, state.up_bps * on), np.full(n, state.down_bps * on), np.full(n, state.rtt_s),
+            np.full(n, state.loss if state.available else 1.0), state.rsu,
+        )  # fmt: skip
+
+
+class LinkModel(ABC):
+    """Call `step` once a tick; then `truth` is for the executor and `forecast` for the scheduler."""
+
+    @abstractmethod
+    def step(self, geometry: LinkGeometry, time_s: float, delta_s: float) -> LinkState:
+        """Advance to time_s, delta_s after the last step. Returns the true state of that moment."""
+
+    @abstractmethod
+    def truth(self) -> LinkTrace:
+        """What really happens from the last step on."""
+
+    @abstractmethod
+    def forecast(self, n: int) -> LinkForecast:
+        """n equally likely futures, drawn from what the car could have measured; never the truth."""

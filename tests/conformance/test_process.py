@@ -1,0 +1,44 @@
+"""The server's life: it ends with its parent, and on a signal; --fixed-delta starts it standing still."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from subprocess import Popen
+
+import carla
+
+Start = Callable[..., "tuple[Popen[str], int]"]
+
+
+def test_ends_with_its_parent(start_world: Start) -> None:
+    parent = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    process, port = start_world("--parent", str(parent.pid), "--fixed-delta", "0.05")
+    client = carla.Client("127.0.0.1", port)
+    client.set_timeout(10.0)
+    world = client.get_world()
+    assert (world.get_snapshot().frame, world.get_settings().synchronous_mode) == (0, True)
+    assert world.tick() == 1
+    parent.kill()
+    parent.wait()
+    assert process.wait(5.0) == 0
+
+
+def test_ends_on_a_signal_and_frees_its_ports(start_world: Start) -> None:
+    process, port = start_world()
+    with socket.create_connection(("127.0.0.1", port)), socket.create_connection(("127.0.0.1", port + 1)):
+        process.send_signal(signal.SIGINT)
+        assert process.wait(5.0) == 0
+    again, _ = start_world("--port", str(port))
+    again.terminate()
+    assert again.wait(5.0) == 0
+
+
+def test_unknown_town_is_one_line() -> None:
+    command = [sys.executable, "-m", "carla_bridge.embedded", "--port", "0", "--town", "Nowhere"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60.0)
+    assert result.returncode == 2
+    assert len(result.stderr.strip().splitlines()) == 1 and "Nowhere" in result.stderr

@@ -1,0 +1,69 @@
+"""Small computers, a graph shaped like the real network, certain futures, and stage functions to run it with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from scheduling import ComputeBudget, LinkForecast, Place, StageCost, StageGraph, StageNode, TenantLoad
+
+CAR, EDGE = Place.CAR, Place.EDGE
+
+
+def computer(name: str, flops: float, kernel_s: float = 1e-4, tenants: TenantLoad | None = None) -> ComputeBudget:
+    return ComputeBudget(
+        name=name, fp32_flops=flops, fp16_flops=flops, int8_ops=0.0, bandwidth_bps=1e12, memory_bytes=4e9, power_w=10.0,
+        compute_efficiency=1.0, memory_efficiency=1.0, kernel_s=kernel_s, tenants=tenants or TenantLoad(),
+    )  # fmt: skip
+
+
+def node(name: str, inputs: tuple[str, ...], outputs: dict[str, int], flops: float) -> StageNode:
+    return StageNode(name, inputs, tuple(outputs), StageCost(flops, 0.0, 0.0, dict(outputs)))
+
+
+def camera_graph(cameras: int = 2) -> StageGraph:
+    """The shape of the real network at small size: cameras, lift, encoder, perception on the side, decision, decoder."""
+    feature, bev = 1 * 8 * 8 * 16 * 4, 1 * 8 * 16 * 16 * 4
+    names = [f"c{i}" for i in range(cameras)]
+    features = tuple(f"feature[{name}]" for name in names)
+    stages = (
+        *(node(f"image_backbone[{n}]", (f"image[{n}]",), {f"feature[{n}]": feature}, 1e9) for n in names),
+        node("view_transform", features, {"lifted": bev}, 2e8),
+        node("bev_encoder", ("lifted", "speed"), {"bev": bev}, 1e9),
+        node("perception_heads", ("bev",), {"segmentation": 4 * 16 * 16 * 4}, 2e8),
+        node("decision", ("bev", "command"), {"speed_logits": 32}, 1e8),
+        node("trajectory_decoder", ("bev", features[0], "speed_logits"), {"path": 80}, 2e8),
+    )
+    images = {f"image[{name}]": 3 * 64 * 128 for name in names}
+    codecs = {name: ("jpeg", "raw") for name in images}
+    codecs |= {name: ("int8", "fp16", "raw") for name in (*features, "lifted", "bev", "segmentation")}
+    return StageGraph(stages, images | {"speed": 4, "command": 20}, ("path", "speed_logits"), codecs)
+
+
+def certain_forecast(up: float = 4e7, down: float = 8e7, rtt: float = 0.03, futures: int = 1) -> LinkForecast:
+    return LinkForecast(*(np.full(futures, x) for x in (up, down, rtt, 0.0)))
+
+
+def stage_functions(graph: StageGraph) -> dict[str, Callable[..., tuple[np.ndarray, ...]]]:
+    """Cheap functions with the right output sizes, whose values depend on all inputs."""
+
+    def function(stage: StageNode) -> Callable[..., tuple[np.ndarray, ...]]:
+        def run(*inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+            level = sum(float(np.asarray(x, np.float64).mean()) for x in inputs)
+            sizes = [size // 4 for size in stage.cost.output_bytes.values()]
+            return tuple((np.sin(np.arange(n) * 0.1) + level).astype(np.float32).reshape(1, 1, 1, n) for n in sizes)
+
+        return run
+
+    return {stage.name: function(stage) for stage in graph.stages}
+
+
+def sources(graph: StageGraph, seed: int = 0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {
+        name: rng.integers(0, 255, (1, 3, 64, 128), dtype=np.uint8)
+        if name.startswith("image")
+        else rng.normal(size=(1, size // 4)).astype(np.float32)
+        for name, size in graph.sources.items()
+    }
