@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 import carla
+import numpy as np
 
 from bev import Pose2D
 from carla_bridge.convert import location_to_carla, wrap_angle
-from carla_bridge.routes import Route, RouteTracker
+from carla_bridge.routes import Route, RouteTracker, lines_on_route
 from carla_bridge.truth import Body, LightColour, StopLine, Truth
 
 
@@ -72,6 +73,9 @@ class CriteriaConfig:
     timeout_speed_share: float = 0.1  # the slowest allowed mean speed, as a share of the speed limit
     speed_checkpoints: int = 4
     traffic_radius_m: float = 50.0
+    light_reach_m: float = 60.0  # a red light nearer than this explains why one stands
+    queue_m: float = 12.0  # and so does a car ahead, centre to centre, that moves slower than this:
+    queue_mps: float = 1.0
 
 
 class LaneCheck:
@@ -105,6 +109,7 @@ class Criteria:
             self.config.timeout_speed_share * float(route.speed_limits_mps.mean()))
         self._tracker = RouteTracker(route)  # on true positions, whatever the car believes
         self._stop_lines, self._in_lane = tuple(stop_lines), in_lane
+        self._route_lines = lines_on_route(route, stop_lines)
         self._start_s: float | None = None
         self._now_s = 0.0
         self._moved_s = 0.0
@@ -181,11 +186,13 @@ class Criteria:
             self._outside_m += math.hypot(truth.ego.pose.x - self._last.pose.x, truth.ego.pose.y - self._last.pose.y)
 
     def _watch_speed(self, truth: Truth) -> None:
-        """At checkpoints along the route: own mean speed over that of the moving traffic nearby."""
+        """At checkpoints along the route: own mean speed over that of the moving traffic nearby. Time spent standing at a
+        red light or behind a standing car does not count."""
         ego = truth.ego.pose
         around = [abs(body.speed_mps) for body in truth.others if body.type_id.startswith("vehicle.")
+                  and abs(body.speed_mps) > self.config.blocked_mps
                   and math.hypot(body.pose.x - ego.x, body.pose.y - ego.y) < self.config.traffic_radius_m]
-        if around:
+        if around and not (abs(truth.ego.speed_mps) <= self.config.blocked_mps and self._has_to_wait(truth)):
             self._speeds.append((abs(truth.ego.speed_mps), sum(around) / len(around)))
         while self._checkpoint <= self.config.speed_checkpoints and \
                 self.completion >= self._checkpoint / self.config.speed_checkpoints:
@@ -195,6 +202,15 @@ class Criteria:
                 detail = f"{100.0 * own / traffic:.0f} % of the traffic's mean speed"
                 self._add(InfractionKind.MIN_SPEED, truth, 0, detail, own / traffic)
             self._speeds.clear()
+
+    def _has_to_wait(self, truth: Truth) -> bool:
+        front = self._tracker.progress_m + truth.ego.half_length_m
+        line = next((line for arc, line in self._route_lines if 0.0 <= arc - front < self.config.light_reach_m), None)
+        if line is not None and truth.lights.get(line.light_id) in (LightColour.RED, LightColour.YELLOW):
+            return True
+        ahead = [truth.ego.pose.transform_to_local(np.array([[body.pose.x, body.pose.y]]))[0]
+                 for body in truth.others if abs(body.speed_mps) < self.config.queue_mps]
+        return any(0.0 < x < self.config.queue_m and abs(y) < 2.0 for x, y in ahead)
 
     def _watch_end(self, truth: Truth) -> None:
         assert self._start_s is not None

@@ -14,7 +14,7 @@ import numpy as np
 from bev import EgoMotion, FloatArray, Pose2D
 from carla_bridge.convert import compose
 from carla_bridge.corridor import Obstacle, find_obstacles
-from carla_bridge.routes import Route, RouteTracker
+from carla_bridge.routes import Route, RouteTracker, lines_on_route
 from carla_bridge.truth import LightColour, StopLine, Truth
 from planner import (
     PATH_POINTS,
@@ -78,9 +78,7 @@ class Expert:
         self.tracker = RouteTracker(route)
         self._controller = Controller()
         self._bend_mps = bend_speeds(route, self.config)
-        self._lines = sorted((route.project(line.pose.x, line.pose.y, span.entry_m - 15.0, span.entry_m + 5.0)[0], line)
-                             for span in route.junctions for line in stop_lines
-                             if (line.lane[0], line.lane[2]) == (span.approach[0], span.approach[2]))
+        self._lines = lines_on_route(route, stop_lines)
         self._seen: dict[float, Light] = {}  # arc of a line -> its light a tick ago
         self._committed: set[float] = set()  # arcs of lines to be passed although their light has left green
 

@@ -35,7 +35,7 @@ class WorldProcess:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
         command = [sys.executable, "-m", "carla_bridge.embedded", "--port", str(self.port), "--town", town,
                    "--seed", str(seed), "--parent", str(os.getpid()),
-                   "--fixed-delta", str(tick_s)]  # so that no time passes before our first tick
+                   "--log-level", "WARNING", "--fixed-delta", str(tick_s)]  # so that no time passes before our first tick
         home = str(Path(__file__).resolve().parent.parent)  # the very code that this process runs
         paths = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
         self._child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log,
@@ -57,9 +57,10 @@ class WorldProcess:
         code = self._child.poll()
         if code is None:
             return None
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        if code < 0:
+            return f"the embedded world was killed by {signal.Signals(-code).name}"
         last = self._last_words()
-        return f"the embedded world {how}" + (f": {last}" if last else "")
+        return f"the embedded world ended with exit code {code}" + (f": {last}" if last else "")
 
     def stop(self, grace_s: float = 3.0) -> None:
         if self._child.poll() is None:

@@ -13,7 +13,7 @@ import numpy as np
 from bev import Command, FloatArray, Pose2D, RouteHint
 from carla_bridge.convert import wrap_angle
 from carla_bridge.lanes import Lane, LaneGraph, turn_of
-from carla_bridge.truth import LaneKey
+from carla_bridge.truth import LaneKey, StopLine
 
 TURN_RAD = math.radians(30.0)  # a junction that changes the heading by less is passed straight on
 HINT_STEP_M = 5.0
@@ -138,6 +138,13 @@ class RouteTracker:
             return RouteHint(Command.FOLLOW, RouteHint.MAX_DISTANCE_M)
         steps = math.ceil(max(0.0, span.entry_m - self.progress_m) / HINT_STEP_M)
         return RouteHint(span.command, min(steps * HINT_STEP_M, RouteHint.MAX_DISTANCE_M))
+
+
+def lines_on_route(route: Route, stop_lines: Sequence[StopLine]) -> list[tuple[float, StopLine]]:
+    """The stop lines that a route comes to, in order, each with its arc length along the route."""
+    return sorted(((route.project(line.pose.x, line.pose.y, span.entry_m - 15.0, span.entry_m + 5.0)[0], line)
+                   for span in route.junctions for line in stop_lines
+                   if (line.lane[0], line.lane[2]) == (span.approach[0], span.approach[2])), key=lambda found: found[0])
 
 
 def route_along(graph: LaneGraph, lanes: Sequence[LaneKey], start_m: float, end_m: float, name: str) -> Route:

@@ -178,7 +178,7 @@ def model_config_from(values: Mapping[str, Any], rig: CameraRig) -> ModelConfig:
     known = {item.name for item in fields(ModelConfig)} - {"rig"}
     unknown = sorted(set(values) - known)
     if unknown:
-        raise ValueError(f"model: unknown keys {unknown}; known are {sorted(known)}")
+        raise ValueError(f"unknown keys {unknown}; known are {sorted(known)}")
     given = dict(values)
     if "grid" in given:
         given["grid"] = BevGrid(**given["grid"])

@@ -33,7 +33,8 @@ class Exhaustive:
         self.payload, self.busy = payload or {}, busy or Busy()
         self.maker = {name: stage for stage in graph.stages for name in stage.outputs}
         self.raw = graph.sources | {n: b for stage in graph.stages for n, b in stage.cost.output_bytes.items()}
-        wanted, self.critical = list(graph.sinks), set()
+        wanted = list(graph.sinks)
+        self.critical: set[str] = set()
         while wanted:
             stage = self.maker.get(wanted.pop())
             if stage and stage.name not in self.critical:
@@ -129,6 +130,8 @@ class Exhaustive:
         found = math.inf
         for places in itertools.product((CAR, EDGE), repeat=len(self.graph.stages)):
             where = {stage.name: place for stage, place in zip(self.graph.stages, places, strict=True)}
+            if EDGE in places and not any(where[name] == EDGE for name in self.critical):
+                continue  # nothing goes on the air for auxiliary stages alone
             crossing = self.crossing(where)
             for names in itertools.product(*(self.graph.codecs.get(tensor, ("raw",)) for tensor in crossing)):
                 found = min(found, self.objective(places, dict(zip(crossing, names, strict=True)))[0])
@@ -148,7 +151,7 @@ def random_graph(rng: np.random.Generator, stages: int) -> StageGraph:
         known += outputs
     last = [name for stage in nodes[-2:] for name in stage.outputs]
     sinks = tuple(name for name in last if rng.random() < 0.6) or (last[-1],)
-    choices = (("raw",), ("raw", "fp16"), ("int8", "raw"), ("int8", "fp16", "raw"))
+    choices: tuple[tuple[str, ...], ...] = (("raw",), ("raw", "fp16"), ("int8", "raw"), ("int8", "fp16", "raw"))
     codecs = {name: choices[int(rng.integers(len(choices)))] for name in known}
     return StageGraph(tuple(nodes), sources, sinks, codecs)
 

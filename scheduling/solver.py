@@ -4,7 +4,8 @@
 order; the executor uses the same recursion with real payloads, so that on a certain link prediction and execution
 agree. A tensor that several stages read on the other side crosses once.
 
-`solve` looks at every placement, and for each at every choice of codecs for the tensors that cross. Two bounds skip
+`solve` looks at every placement, and for each at every choice of codecs for the tensors that cross. Placements that
+would use the radio for auxiliary stages alone are not candidates. Two bounds skip
 work without skipping optima, because latency never falls when a rate falls or a delay grows:
   1. the objective of a placement is at least that of its best codec in each respect, in the best future of all;
   2. the mean over futures is at least the partial sum plus that best latency for the futures not yet looked at.
@@ -239,6 +240,9 @@ def solve(g: GraphArrays, s: Situation, w: Weights, masks: Ints) -> tuple[int, I
     for j in range(masks.size):
         mask = masks[j]
         local = (mask & ((1 << g.n_critical) - 1)) == 0
+        if local and mask != 0:  # nothing goes on the air for auxiliary stages alone
+            bounds[j] = np.inf
+            continue
         main_s, last_car_s = walk(
             g, s, mask, low_payload, low_encode, low_decode, best_up, best_down, best_rtt, end_s, arrival_s
         )

@@ -9,7 +9,11 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from carla_bridge.embedded.server import Server
 
 PARENT_POLL_S = 0.5  # where the kernel offers no handle to wait on
 
@@ -29,46 +33,60 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _run(options: argparse.Namespace) -> None:
-    from carla_bridge.embedded.server import Server
-
-    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    loading = True
+
+    def end() -> None:
+        if loading:
+            os._exit(0)  # a thread that compiles cannot be stopped; no client has been let in yet
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    watching = asyncio.ensure_future(_watch_parent(options.parent, stop)) if options.parent is not None else None
+        loop.add_signal_handler(number, end)
+    watching = None if options.parent is None else asyncio.ensure_future(_watch_parent(options.parent, end))
+    server = await loop.run_in_executor(None, _load, options)
+    loading = False
     try:
-        server = await loop.run_in_executor(None, Server, options.town, options.seed, options.fixed_delta)
-        if not stop.is_set():
-            await server.serve(options.host, options.port, stop)
+        await server.serve(options.host, options.port, stop)
     finally:
         if watching is not None:
             watching.cancel()
 
 
-async def _watch_parent(pid: int, stop: asyncio.Event) -> None:
-    """Sets `stop` when the process ends."""
-    if hasattr(os, "pidfd_open"):
-        try:
-            handle = os.pidfd_open(pid)
-        except ProcessLookupError:
-            stop.set()
-            return
-        except OSError:  # an old kernel, or a sandbox that forbids the call: poll instead
-            handle = -1
-        if handle >= 0:
-            ended = asyncio.Event()
-            asyncio.get_running_loop().add_reader(handle, ended.set)
-            try:
-                await ended.wait()
-            finally:
-                asyncio.get_running_loop().remove_reader(handle)
-                os.close(handle)
-            stop.set()
-            return
-    child = os.getppid() == pid
-    while os.getppid() == pid if child else _alive(pid):
-        await asyncio.sleep(PARENT_POLL_S)
-    stop.set()
+def _load(options: argparse.Namespace) -> Server:
+    from carla_bridge.embedded.server import Server  # brings numba: seconds, in which signals must work already
+
+    return Server(options.town, options.seed, options.fixed_delta)
+
+
+async def _watch_parent(pid: int, end: Callable[[], None]) -> None:
+    """Calls `end` when the process has ended."""
+    try:
+        handle = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
+    except ProcessLookupError:
+        end()
+        return
+    except OSError:  # an old kernel, or a sandbox that forbids the call
+        handle = None
+    if handle is not None:
+        await _readable(handle)
+    else:
+        child = os.getppid() == pid
+        while os.getppid() == pid if child else _alive(pid):
+            await asyncio.sleep(PARENT_POLL_S)
+    end()
+
+
+async def _readable(handle: int) -> None:
+    """Waits until a file descriptor can be read (a process's handle: until the process has ended), and closes it."""
+    loop, event = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(handle, event.set)
+    try:
+        await event.wait()
+    finally:
+        loop.remove_reader(handle)
+        os.close(handle)
 
 
 def _alive(pid: int) -> bool:

@@ -119,7 +119,7 @@ def _sensor(type_id: str, *own: AttributeDefinition, ticks: bool = True) -> tupl
 
 _FRAME = (_integer("image_size_x", 800), _integer("image_size_y", 600), _real("fov", 90.0))
 # Not in CARLA: 4 smooths the edges at about twice the price of a picture.
-_SMOOTHING = AttributeDefinition("samples", AttributeType.INT, "1", ("1", "4"), True, True)
+_SMOOTHING = AttributeDefinition("samples", AttributeType.INT, "4", ("1", "4"), True, True)
 _GNSS_NOISE = tuple(
     _real(f"noise_{axis}_{kind}", 0.0) for axis, kind in itertools.product(("alt", "lat", "lon"), ("bias", "stddev"))
 )

@@ -1,4 +1,8 @@
-"""Names of the columns of the arrays that the contact and dynamics kernels share: one row for each body."""
+"""Names of the columns of the arrays that the contact and dynamics kernels share: one row for each body.
+
+numba keeps compiled kernels by the date of their own file: after a change here, touch collision.py and dynamics.py (or
+delete the compiled cache), and after a change in collision.py touch dynamics.py.
+"""
 
 # fmt: off
 # state: what moves. World frame, metres, radians, seconds.

@@ -28,7 +28,7 @@ F64 = npt.NDArray[np.float64]
 
 GRAVITY_M_S2 = 9.81
 AIR_DENSITY = 1.225  # [kg/m3] at sea level, 15 deg C
-GRIP = 0.9  # friction of a dry road under CARLA's default tyre
+GRIP = 1.0  # friction of dry asphalt, here of CARLA's default tyre; its traffic manager corners at up to 0.7 g
 DEFAULT_TIRE_FRICTION = 3.5  # CARLA's default number for that tyre; grip scales with it
 ROLLING_COEFFICIENT = 0.012  # car tyres on asphalt, Rajamani table 4-1 ff.
 ENGINE_BRAKE_M_S2 = 0.5  # closed throttle in gear
@@ -36,6 +36,8 @@ ENGINE_BRAKE_THROTTLE = 0.1  # throttle from which the engine no longer holds ba
 DRIVELINE_EFFICIENCY = 0.9
 CORNERING_FRONT, CORNERING_REAR = 10.0, 11.5  # axle side force / (load x slip angle) [1/rad]: slight understeer
 SLOW = 0.3  # [m/s] slip angles are taken against at least this speed
+PEAK_SLIP = 0.18  # [rad] slip angle up to which the wheel is turned; the side force peaks at half of it
+PEAK_SLIP_FROM = 4.0  # [m/s] slower than this the cap opens: nothing slides while parking
 STEER_RATE = 4.0  # [1/s] of full lock; a fast driver needs about a quarter of a second from centre to lock
 WALKER_ACCELERATION = 10.0  # [m/s2]
 LATERAL_GRIP_FLOOR = 0.35  # share of the side grip left under full braking (the anti-lock's doing)
@@ -212,6 +214,10 @@ def drive_vehicle(state, param, control, i, dt):
     turn = STEER_RATE * dt
     state[i, c.STEER] += min(turn, max(-turn, wanted - state[i, c.STEER]))
     angle = state[i, c.STEER] * param[i, c.LOCK] * steering_factor(param, i, abs(u))
+    # Past its peak a steered tyre does little but brake, so nobody turns the wheel further than that from its course.
+    course = np.arctan2(v + front * r, abs(u)) * (1.0 if u >= 0.0 else -1.0)
+    cap = PEAK_SLIP * max(1.0, PEAK_SLIP_FROM / max(0.1, abs(u)))
+    angle = min(max(angle, min(course - cap, 0.0)), max(course + cap, 0.0))
     state[i, c.WHEEL_ANGLE] = angle
 
     # Longitudinal: what pushes first, then what only ever slows down, so that it ends at rest and not beyond.

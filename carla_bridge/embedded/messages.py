@@ -212,13 +212,15 @@ def image_header(width: int, height: int, fov_deg: float) -> bytes:
     return IMAGE_HEADER.pack(width, height, fov_deg)
 
 
-def snapshot_header(frame: int, timestamp_s: float, episode_id: int, wall_s: float, delta_s: float, state: int) -> bytes:
+def snapshot_header(frame: int, timestamp_s: float, episode_id: int, wall_s: float, delta_s: float, state: int
+                    ) -> bytes:
     return sensor_header(SensorType.SNAPSHOT, frame, timestamp_s, Pose()) + EPISODE_HEADER.pack(
         episode_id, wall_s, delta_s, 0, 0, 0, state
     )
 
 
-def actor_state(actor_id: int, pose: Pose, velocity: Vector, angular: Vector, acceleration: Vector, union: bytes) -> bytes:
+def actor_state(actor_id: int, pose: Pose, velocity: Vector, angular: Vector, acceleration: Vector, union: bytes
+                ) -> bytes:
     return ACTOR_STATE.pack(
         actor_id, ACTIVE, pose.x, pose.y, pose.z, pose.pitch, pose.yaw, pose.roll, *velocity, *angular, *acceleration
     ) + union

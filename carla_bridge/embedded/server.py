@@ -1,7 +1,8 @@
 """The simulator as a server: one episode, stepped by a client (synchronous) or by the clock (asynchronous).
 
-A step is taken at once when it is asked for, so requests keep their order; publishing it (taking pictures, sending) goes
-on in the background, one frame after the other. The answer to `tick_cue` comes last, when everything has been sent.
+A step is taken at once when it is asked for, so requests keep their order; publishing it (taking pictures, sending)
+goes on in the background, one frame after the other. The answer to `tick_cue` comes last, when everything has been
+sent: a client that has the answer does not need to wait, spinning, for the snapshot.
 """
 
 from __future__ import annotations
@@ -158,8 +159,7 @@ class Server:
         if gone is None or gone.kind in (ActorKind.TRAFFIC_LIGHT, ActorKind.SPECTATOR):
             return False
         destroyed = self.world.destroy(actor_id)
-        for other in (actor_id, *(i for i in self.sensors.actor_ids() if i not in self.world.actors)):
-            self.sensors.remove(other)
+        self.sensors.remove(actor_id)
         return destroyed
 
     # --------------------------------------------------------------------------------------------------- stepping
@@ -200,8 +200,9 @@ class Server:
         loop = asyncio.get_running_loop()
         renderer = self._renderer_of(self.town)
         frame = await loop.run_in_executor(self._pool, renderer.begin_frame, instances)
-        pictures = (loop.run_in_executor(self._pool, shot.take, renderer, frame) for shot in due.shots)
-        return [(shot.stream, message) for shot, message in zip(due.shots, await asyncio.gather(*pictures))]
+        taking = (loop.run_in_executor(self._pool, shot.take, renderer, frame) for shot in due.shots)
+        pictures = await asyncio.gather(*taking)
+        return [(shot.stream, picture) for shot, picture in zip(due.shots, pictures, strict=True)]
 
     async def _traffic_managers_wait(self, asked_at: float) -> None:
         while self.traffic_managers:

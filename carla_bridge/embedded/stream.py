@@ -169,6 +169,13 @@ class Stream:
             if not (drop_for_slow_readers and subscriber.busy):
                 subscriber.send(message)
 
+    async def taken_up(self, limit_s: float) -> None:
+        """Wait until every announced socket has come (or the time is up) and has been sent what was kept for it."""
+        deadline = time.monotonic() + limit_s
+        while self.announcements and time.monotonic() < deadline:
+            await asyncio.sleep(0.001)
+        await self.flushed()
+
     async def flushed(self) -> None:
         """Wait until every listener has taken what was sent: back-pressure of the synchronous mode."""
         for subscriber in tuple(self.subscribers):

@@ -81,15 +81,15 @@ def _collect(job: Job, wanted: int, had: int, todo: Iterator[int], workers: int)
     tasks: Any = context.Queue()
     news: Any = context.Queue()
     team = [context.Process(target=_work, args=(job, tasks, news), name=f"collect-{i}") for i in range(workers)]
-    saved, dropped, fatal = had, 0, None
+    saved, dropped, outstanding, fatal = had, 0, 0, None
     bar = tqdm(total=wanted, initial=min(had, wanted), unit="frame", desc="collecting", dynamic_ncols=True)
     old_handler = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        if saved < wanted:
-            for process in team:
-                process.start()
-                tasks.put(next(todo))
-        while saved < wanted and fatal is None:
+        for process in team if had < wanted else ():
+            process.start()
+            tasks.put(next(todo))
+            outstanding += 1
+        while outstanding > 0 and fatal is None:
             item = _next_news(news, team)
             saved += item.frames
             bar.update(item.frames)
@@ -98,7 +98,11 @@ def _collect(job: Job, wanted: int, had: int, todo: Iterator[int], workers: int)
                 dropped += 1
                 bar.write(f"run {item.finished_run} dropped: {item.dropped}", file=sys.stderr)
             if item.finished_run is not None:
-                tasks.put(next(todo))
+                outstanding -= 1
+                # frames of the runs that go on are counted in: what is begun is finished
+                if saved < wanted:
+                    tasks.put(next(todo))
+                    outstanding += 1
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     finally:

@@ -8,32 +8,33 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 from safetensors.torch import load_file
 
-from bev import rig_from_config
+from bev import CameraRig
+from e2e_drive.apps.options import build, plain, rig_of
 from e2e_drive.errors import EXIT_INTERRUPTED, UserError
 from e2e_drive.learn.dataset import Balance, DriveDataset, build_cache, find_logs, split_drives
 from e2e_drive.learn.loop import CHECKPOINT_FILE, WEIGHTS_FOLDER, TrainConfig, Trainer
 from planner.losses import LossConfig
-from planner.model import WEIGHTS_FILE, DrivingModel, model_config_from
+from planner.model import WEIGHTS_FILE, DrivingModel, ModelConfig, model_config_from
 
 
 def run(cfg: DictConfig) -> int:
     console = Console(stderr=True)
     torch.set_num_threads(int(cfg.threads) if cfg.threads else torch.get_num_threads())
-    rig = rig_from_config(_plain(cfg.rig)["cameras"])
+    rig = rig_of(cfg)
     out = Path(cfg.out)
     logs = find_logs(Path(cfg.data))
     shards = build_cache(logs, Path(cfg.cache) if cfg.cache else out / "cache", rig.names, progress=True)
-    config = train_config_from(_plain(cfg))
+    config = train_config_from(plain(cfg))
     learn_shards, held_out = split_drives(shards, float(cfg.held_out), config.seed)
     learn = DriveDataset(learn_shards, rig)
     validate = DriveDataset(held_out, rig) if held_out else None
     torch.manual_seed(config.seed)  # the initial weights
-    model = DrivingModel(_model_config(_plain(cfg.model), rig))
+    model = DrivingModel(_model_config(plain(cfg.model), rig))
     if cfg.init and not (out / CHECKPOINT_FILE).exists():
         model.load_state_dict(load_file(Path(cfg.init) / WEIGHTS_FILE))
     trainer = Trainer(model, learn, validate, out, config)
@@ -63,22 +64,17 @@ def run(cfg: DictConfig) -> int:
 def train_config_from(values: dict[str, Any]) -> TrainConfig:
     """The fields of `TrainConfig` among the values of configs/train.yaml."""
     given = {item.name: values[item.name] for item in fields(TrainConfig) if item.name in values}
-    try:
-        if "balance" in given:
-            given["balance"] = Balance(**given["balance"])
-        if "loss" in given:
-            given["loss"] = LossConfig(**{key: _tuple(value) for key, value in given["loss"].items()})
-        return TrainConfig(**given)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"train: {error}") from error
+    given["balance"] = build("balance", Balance, given.get("balance", {}))
+    lists_as_tuples = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in given.get("loss", {}).items()
+    }
+    given["loss"] = build("loss", LossConfig, lists_as_tuples)
+    return build("train", TrainConfig, given)
 
 
-def _model_config(values: dict[str, Any], rig: Any) -> Any:
+def _model_config(values: dict[str, Any], rig: CameraRig) -> ModelConfig:
     values.pop("weights", None)  # where a trained one lies: not part of the network
-    try:
-        return model_config_from(values, rig)
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    return build("model", model_config_from, {"values": values, "rig": rig})
 
 
 class _Board:
@@ -95,11 +91,3 @@ class _Board:
         for name, value in metrics.items():
             self._writer.add_scalar(name, value, step)
         self._writer.flush()
-
-
-def _plain(node: Any) -> Any:
-    return OmegaConf.to_container(node, resolve=True)
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value

@@ -67,7 +67,7 @@ class LinkTrace:
             if until_s > now_s:
                 bits += _rate(state, up) * (until_s - now_s)
                 now_s = until_s
-        return int(bits / 8.0)
+        return int(bits / 8.0 + 1e-6)  # a whole byte that rounding left a hair short is a whole byte
 
 
 def _rate(state: LinkState, up: bool) -> float:

@@ -9,6 +9,7 @@ import pytest
 from embreex import rtcore_scene
 from embreex.mesh_construction import TriangleMesh
 from numba.core.dispatcher import Dispatcher
+from render_helpers import NOBODY, box, ground, mesh_of
 
 from carla_bridge.embedded.render import (
     Renderer,
@@ -26,7 +27,6 @@ from carla_bridge.embedded.render.scene import build_scene
 from carla_bridge.embedded.render.shadow import static_shadow
 from carla_bridge.embedded.render.sky import sun_direction
 from carla_bridge.embedded.types import Instances, Label, Material, Mesh, Pose, View
-from render_helpers import NOBODY, box, ground, mesh_of
 
 FROM_ABOVE = View(200, 200, 60.0, Pose(z=40.0, pitch=-90.0).matrix())  # picture up is +x, right is +y
 
@@ -42,7 +42,6 @@ def brightness_at(renderer: Renderer, instances: Instances, x: float, y: float) 
     picture = renderer.render(renderer.begin_frame(instances), FROM_ABOVE)
     per_m = 100.0 / np.tan(np.radians(30.0)) / 40.0
     row, column = int(100 - x * per_m), int(100 + y * per_m)
-    assert picture.bgra is not None
     return float(picture.bgra[row - 1:row + 2, column - 1:column + 2, :3].mean())
 
 
@@ -131,10 +130,10 @@ def test_only_what_is_asked_for_is_returned() -> None:
     renderer = Renderer(static, prototypes)
     frame = renderer.begin_frame(instances)
     picture = renderer.render(frame, views[2])
-    assert picture.bgra is not None and picture.bgra.shape == (96, 160, 4) and (picture.bgra[..., 3] == 255).all()
-    assert picture.depth_m is None and picture.labels is None and picture.actor_ids is None
+    assert picture.bgra.shape == (96, 160, 4)
+    assert (picture.bgra[..., 3] == 255).all()
+    assert (picture.depth_m, picture.labels, picture.actor_ids) == (None, None, None)
     full = renderer.render(frame, views[2], depth=True, labels=True, actor_ids=True)
-    assert full.bgra is not None and full.labels is not None and full.actor_ids is not None
     assert np.array_equal(full.bgra, picture.bgra)
     assert np.array_equal(full.labels == Label.CAR, full.actor_ids > 0)
     assert np.array_equal(full.labels == Label.SKY, full.depth_m == 1000.0)
@@ -160,9 +159,9 @@ def test_a_lamp_shines_and_paint_takes_its_tint() -> None:
         np.array([[1, 0, 0], [1, 1, 1], [0, 0, 1]], np.float32),
     )
     picture = renderer.render(renderer.begin_frame(instances), FROM_ABOVE, actor_ids=True)
-    assert picture.bgra is not None
     red, lamp, blue = (picture.bgra[picture.actor_ids == k][:, :3].astype(float).mean(axis=0) for k in (1, 2, 3))
-    assert red[2] > 1.3 * red[0] and blue[0] > 1.3 * blue[2]
+    assert red[2] > 1.3 * red[0]
+    assert blue[0] > 1.3 * blue[2]
     assert lamp.min() > 170
 
 

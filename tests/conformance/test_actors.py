@@ -40,7 +40,7 @@ def test_batch_spawns_at_every_spawn_point(client: carla.Client, world: carla.Wo
     answers = client.apply_batch_sync(commands, True)
     assert [answer.error for answer in answers if answer.error] == []
     cars = [world.get_actor(answer.actor_id) for answer in answers]
-    for car, point in zip(cars, points):
+    for car, point in zip(cars, points, strict=True):
         assert car.get_location().distance(point.location) < 0.6
         assert car.get_light_state() == flags
     gone = client.apply_batch_sync([carla.command.DestroyActor(car.id) for car in cars] +
@@ -68,13 +68,14 @@ def test_transforms_and_velocities_are_set(world: carla.World, vehicle: carla.Ve
     height = carla.Transform(carla.Location(1.0, 2.0, 30.0), carla.Rotation(5.0, 6.0, 7.0))
     vehicle.set_transform(height)
     world.tick()
-    at = vehicle.get_transform()
-    assert (at.location.z, at.rotation.pitch, at.rotation.yaw, at.rotation.roll) == pytest.approx((30, 5, 6, 7), abs=1e-3)
+    at, turn = vehicle.get_location(), vehicle.get_transform().rotation
+    assert (at.z, turn.pitch, turn.yaw, turn.roll) == pytest.approx((30.0, 5.0, 6.0, 7.0), abs=1e-3)
 
 
 def test_physics_control_round_trip(vehicle: carla.Vehicle) -> None:
     physics = vehicle.get_physics_control()
-    assert len(physics.wheels) == 4 and physics.mass > 500.0
+    assert len(physics.wheels) == 4
+    assert physics.mass > 500.0
     physics.mass = 2345.0
     wheels = physics.wheels
     wheels[0].tire_friction = 1.25
@@ -110,7 +111,8 @@ def test_traffic_lights(world: carla.World) -> None:
     for _ in range(5):
         world.tick()
     assert light.get_state() == carla.TrafficLightState.Green
-    assert light.is_frozen() and light.get_green_time() == pytest.approx(3.0)
+    assert light.is_frozen()
+    assert light.get_green_time() == pytest.approx(3.0)
     assert len(light.get_light_boxes()) == 1
     landmarks = {landmark.id for landmark in world.get_map().get_all_landmarks()}
     assert light.get_opendrive_id() in landmarks
@@ -144,9 +146,10 @@ def test_rays(world: carla.World, vehicle: carla.Vehicle) -> None:
     at = vehicle.get_location()
     above = carla.Location(at.x, at.y, 50.0)
     hits = world.cast_ray(above, carla.Location(at.x, at.y, -1.0))
-    assert [hit.label for hit in hits][0] == carla.CityObjectLabel.Car
+    assert next(hit.label for hit in hits) == carla.CityObjectLabel.Car
     ground = world.ground_projection(above + carla.Location(0.0, 0.0, 1.0), 100.0)
-    assert ground is not None and ground.location.z > 0.5  # the roof of the car
+    assert ground is not None
+    assert ground.location.z > 0.5
     boxes = world.get_level_bbs(carla.CityObjectLabel.Buildings)
     assert len(boxes) > 0
     objects = world.get_environment_objects(carla.CityObjectLabel.Buildings)

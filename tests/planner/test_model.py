@@ -104,7 +104,7 @@ def test_config_refuses_unknown_keys() -> None:
 
 
 def test_every_weight_gets_a_gradient() -> None:
-    model, batch = make_model().train(), make_batch(4) | make_labels(4)
+    model, batch = make_model().train(), make_batch(8) | make_labels(8)
     for module in model.modules():  # what starts at zero would hide the weights behind it
         weight = getattr(module, "weight", None)
         if weight is not None and not weight.any():

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 methods = MethodTable()
 
-# The client compares this with its own version and warns on any difference, once a connection.
-VERSION = "0.9.16"
+# The protocol's version, and that this is not CARLA; the client prints a warning about the difference.
+VERSION = "0.9.16-e2e-drive-embedded"
 MAP_FOLDER = "/Game/Carla/Maps"
 
 

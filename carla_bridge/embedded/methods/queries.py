@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 methods = MethodTable()
 ANY_LABEL = 255
+STREAM_CONNECT_LIMIT_S = 0.25  # [wall s]
 
 
 @methods.value
@@ -31,7 +32,7 @@ def project_point(call: Call[Server], origin: Wire, direction: Wire, distance: f
 
 
 @methods.value
-def get_all_level_BBs(call: Call[Server], label: int = ANY_LABEL) -> Wire:  # noqa: N802 - the name on the wire
+def get_all_level_BBs(call: Call[Server], label: int = ANY_LABEL) -> Wire:
     return [pack_level_box(box) for box in call.server.world.level_boxes(label)]
 
 
@@ -53,8 +54,13 @@ def get_names_of_all_objects(call: Call[Server]) -> list[str]:
 
 
 @methods.value
-def query_lights_state(call: Call[Server], endpoint: str = "") -> Wire:
-    """There are no street lights."""
+async def query_lights_state(call: Call[Server], endpoint: str = "") -> Wire:
+    """There are no street lights.
+
+    It is the client's last call before `get_world` returns, while its stream of snapshots is being connected: waiting
+    for that socket lets a client of a world that stands still see its actors from the first line on.
+    """
+    await call.server.world_stream.taken_up(STREAM_CONNECT_LIMIT_S)
     return []
 
 

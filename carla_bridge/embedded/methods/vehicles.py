@@ -81,7 +81,7 @@ def pack_physics(physics: VehiclePhysics) -> Wire:
 
 def unpack_physics(wire: Wire) -> VehiclePhysics:
     names = list(VehiclePhysics.__dataclass_fields__)
-    fields = dict(zip(names, wire))
+    fields = dict(zip(names, wire[: len(names)], strict=True))
     fields["torque_curve"] = tuple((float(x), float(y)) for x, y in fields["torque_curve"])
     fields["steering_curve"] = tuple((float(x), float(y)) for x, y in fields["steering_curve"])
     fields["forward_gears"] = tuple(Gear(*gear[:3]) for gear in fields["forward_gears"])

@@ -62,9 +62,9 @@ INTEGERS = ("number", "pixel", "moving", "surface")
 
 
 def fragments(capacity: int) -> Fragments:
-    return Fragments(**{
-        name: np.zeros(capacity, np.int32 if name in INTEGERS else np.float32) for name in Fragments._fields
-    })
+    return Fragments._make(
+        np.zeros(capacity, np.int32 if name in INTEGERS else np.float32) for name in Fragments._fields
+    )
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -162,7 +162,7 @@ def smooth(count: int, f: Fragments, static: Geometry, moving: Moving, surfaces:
         row = surface[i]
         material = materials[row]
         moves = which[i] >= 0
-        if not (material == FOLIAGE or (moves and (material == BODY or material == GLASS))):
+        if not (material == FOLIAGE or (moves and material in (BODY, GLASS))):
             continue
         for k in range(9):
             p[k] = placed[which[i], k] if moves else still[number[i], k]

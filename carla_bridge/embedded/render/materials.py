@@ -113,7 +113,8 @@ def window(bay: float, storey: float, bay_width: float, storey_width: float) -> 
     column, level = int(np.floor(bay)), int(np.floor(storey))
     low, high = (0.12, 0.80) if level == 0 else (0.27, 0.80)
     left, right = (0.10, 0.90) if level == 0 else (0.22, 0.78)
-    outer = stripes(bay, bay_width, left - 0.025, right + 0.025) * stripes(storey, storey_width, low - 0.03, high + 0.02)
+    outer = stripes(bay, bay_width, left - 0.025, right + 0.025)
+    outer *= stripes(storey, storey_width, low - 0.03, high + 0.02)
     glass = stripes(bay, bay_width, left, right) * stripes(storey, storey_width, low, high)
     bar = stripes(bay, bay_width, 0.485, 0.515)
     glass *= 1.0 - bar
@@ -148,7 +149,7 @@ def paint(
             red[i] *= k
             green[i] *= k
             blue[i] *= k
-        elif material == GRASS or material == FOLIAGE:
+        elif material in (GRASS, FOLIAGE):
             if material == GRASS:
                 kr, kg, kb = grass(noise, x, y, width)
                 through[i] = 0.15

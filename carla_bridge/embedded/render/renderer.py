@@ -89,7 +89,7 @@ class Renderer:
         actor_ids: bool = False,
         samples: int = 1,
     ) -> Picture:
-        """One camera's picture. samples: 4 smooths the edges of the colours; the other planes always see pixel centres."""
+        """One camera's picture. samples: 4 smooths the edges of the colours; the other planes see pixel centres."""
         if samples not in SAMPLES:
             raise ValueError(f"samples must be one of {SAMPLES}, received {samples}")
         if view.width < 1 or view.height < 1 or not 0.0 < view.fov_deg < 180.0:
@@ -103,7 +103,6 @@ class Renderer:
         actor = np.empty(shape if actor_ids else (0, 0), np.uint32)
         colour = np.empty((*shape, 4), np.uint8) if bgra else None
         scene, moving = self._scene, frame.moving
-        ids = None
         if want_planes or samples == 1:
             ids = self._visible(frame, camera, focal_px, *shape)
         if want_planes:

@@ -89,7 +89,7 @@ def planes_of(corners: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
 
 
 def _spatial_order(corners: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int64], int]:
-    """Order that keeps neighbours together (Morton code of the centres), small triangles first; and how many are small."""
+    """Order that keeps neighbours together (Morton code of the centres), small triangles first; how many are small."""
     p = corners.reshape(-1, 3, 3)
     size = (p.max(axis=1) - p.min(axis=1)).max(axis=1)
     centre = p.mean(axis=1)
@@ -137,12 +137,12 @@ def _facade_grids(
 
     rows = np.flatnonzero(facade & (np.abs(planes[:, 2]) < 0.5))
     keys: dict[int, tuple[int, ...]] = {}
-    for t in rows:
+    for t in rows.tolist():
         side = tuple(int(v) for v in np.round(planes[t] * (50.0, 50.0, 50.0, 10.0)))
         touched = [(*side, *(int(v) for v in np.round(p * 50.0))) for p in corners[t].reshape(3, 3)]
         for other in touched[1:]:
             parent[root(other)] = root(touched[0])
-        keys[int(t)] = touched[0]
+        keys[t] = touched[0]
     walls: dict[tuple[int, ...], list[int]] = {}
     for t, key in keys.items():
         walls.setdefault(root(key), []).append(t)
@@ -257,7 +257,7 @@ def place(scene: Scene, instances: Instances) -> Moving:
     # Copies, not views: a read-only array would be another type to the kernels and compile them again.
     prototype = np.array(instances.prototype, np.int32)
     known = len(scene.prototypes.first) - 1
-    if len(prototype) and not (0 <= int(prototype.min()) and int(prototype.max()) < known):
+    if len(prototype) and (int(prototype.min()) < 0 or int(prototype.max()) >= known):
         raise ValueError(f"prototype indices must be in 0..{known - 1}, received {prototype.min()}..{prototype.max()}")
     matrices = np.array(instances.matrices, np.float32, order="C").reshape(-1, 4, 4)
     counts = np.diff(scene.prototypes.first)[prototype]

@@ -58,7 +58,8 @@ class MovingShadow(NamedTuple):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def draw_heights(
-    corners: F32, slope_x: float, slope_y: float, x0: float, y0: float, per_m: float, above: float, closed: bool, out: F32
+    corners: F32, slope_x: float, slope_y: float, x0: float, y0: float, per_m: float, above: float, closed: bool,
+    out: F32,
 ) -> None:
     """Highest z over each texel, seen along the sun's rays. closed: only the faces turned to the sun matter."""
     rows, columns = out.shape
@@ -113,8 +114,7 @@ def _blocks(heights: npt.NDArray[np.uint16]) -> tuple[npt.NDArray[np.uint16], np
 def static_shadow(scene: Scene, sun: F64) -> StaticShadow:
     """Draw the town's shadow map."""
     slope_x, slope_y = _slopes(sun)
-    points = scene.static.corners.reshape(-1, 3).astype(np.float64)
-    casting = scene.static.corners.reshape(-1, 3, 3)[:, :, 2].max(axis=1) > CAST_ABOVE_M if len(points) else np.zeros(0, bool)
+    casting = (scene.static.corners.reshape(-1, 3, 3)[:, :, 2] > CAST_ABOVE_M).any(axis=1)
     if not casting.any():
         empty = np.zeros((BLOCK, BLOCK), np.uint16)
         return StaticShadow(empty, *_blocks(empty), np.array([0.0, 0.0, 1.0, 0.0, 1.0, slope_x, slope_y]))
@@ -161,10 +161,10 @@ def openness(scene: Scene) -> Openness:
     """How much sky each spot of ground sees between the buildings; foliage lets light through and is left out."""
     solid = scene.surfaces.materials[:len(scene.static.corners)] != Material.FOLIAGE
     casters = scene.static.corners[solid]
-    if len(casters) == 0:
+    tall = casters[(casters.reshape(-1, 3, 3)[:, :, 2] > 1.0).any(axis=1)]
+    if len(tall) == 0:
         return Openness(np.ones((2, 2), np.float32), np.array([0.0, 0.0, 1.0]))
-    tall = casters[casters.reshape(-1, 3, 3)[:, :, 2].max(axis=1) > 1.0]
-    points = (tall if len(tall) else casters).reshape(-1, 3).astype(np.float64)
+    points = tall.reshape(-1, 3).astype(np.float64)
     low, high = points[:, :2].min(axis=0) - 12.0, points[:, :2].max(axis=0) + 12.0
     cell = max(OPENNESS_CELL_M, float((high - low).max()) / 1600.0)
     columns, rows = (int(v) for v in np.ceil((high - low) / cell))

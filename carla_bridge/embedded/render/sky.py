@@ -104,7 +104,7 @@ def build_sky(azimuth_deg: float, altitude_deg: float, cover: float = 0.50) -> S
     high = float(np.clip((altitude_deg - 3.0) / 32.0, 0.0, 1.0)) ** 0.6
     mix = lambda low, top: np.asarray(low) + (np.asarray(top) - np.asarray(low)) * high  # noqa: E731
     sun_light = mix((1.10, 0.52, 0.20), (1.85, 1.66, 1.36))
-    above = mix((0.22, 0.26, 0.38), (0.50, 0.58, 0.70))
+    above = mix((0.22, 0.26, 0.38), (0.57, 0.65, 0.77))
     below = mix((0.10, 0.09, 0.08), (0.30, 0.27, 0.22))
     tones = np.stack([
         mix((0.10, 0.17, 0.36), (0.075, 0.205, 0.52)),

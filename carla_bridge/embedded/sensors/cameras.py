@@ -78,7 +78,7 @@ class Camera:
                              f"received {width}x{height}")
         if not 0.0 < fov < 180.0:
             raise CarlaError(f"{actor.type_id}: fov must lie between 0 and 180 degrees, received {fov}")
-        samples = int(actor.attribute("samples", "1"))
+        samples = int(actor.attribute("samples", "4"))
         if samples not in (1, 4):
             raise CarlaError(f"{actor.type_id}: samples must be 1 or 4, received {samples}")
         return Camera(KINDS[actor.type_id], width, height, fov, samples)

@@ -35,10 +35,11 @@ class GeoReference:
     @staticmethod
     def of(opendrive: str) -> GeoReference:
         text = re.search(r"<geoReference>(.*?)</geoReference>", opendrive, re.DOTALL)
-        found = {key: re.search(rf"\+{key}=([-+.\deE]+)", text.group(1)) if text else None for key in ("lat_0", "lon_0")}
-        if found["lat_0"] is None or found["lon_0"] is None:
+        projection = text.group(1) if text else ""
+        latitude, longitude = (re.search(rf"\+{key}=([-+.\deE]+)", projection) for key in ("lat_0", "lon_0"))
+        if latitude is None or longitude is None:
             return GeoReference(*DEFAULT_ORIGIN)
-        return GeoReference(float(found["lat_0"].group(1)), float(found["lon_0"].group(1)))
+        return GeoReference(float(latitude.group(1)), float(longitude.group(1)))
 
     def locate(self, x_m: float, y_m: float) -> tuple[float, float]:
         """Latitude and longitude [deg] of a CARLA location."""

@@ -60,9 +60,6 @@ class SensorSuite:
         if sensor is not None:
             self._streams.close(sensor.stream.number)
 
-    def actor_ids(self) -> tuple[int, ...]:
-        return tuple(self._sensors)
-
     def clear(self) -> None:
         for actor_id in tuple(self._sensors):
             self.remove(actor_id)

@@ -23,7 +23,7 @@ def node(name: str, inputs: tuple[str, ...], outputs: dict[str, int], flops: flo
 
 
 def camera_graph(cameras: int = 2) -> StageGraph:
-    """The shape of the real network at small size: cameras, lift, encoder, perception on the side, decision, decoder."""
+    """The shape of the real network at small size: cameras, lift, encoder, side head, decision, decoder."""
     feature, bev = 1 * 8 * 8 * 16 * 4, 1 * 8 * 16 * 16 * 4
     names = [f"c{i}" for i in range(cameras)]
     features = tuple(f"feature[{name}]" for name in names)
@@ -36,8 +36,8 @@ def camera_graph(cameras: int = 2) -> StageGraph:
         node("trajectory_decoder", ("bev", features[0], "speed_logits"), {"path": 80}, 2e8),
     )
     images = {f"image[{name}]": 3 * 64 * 128 for name in names}
-    codecs = {name: ("jpeg", "raw") for name in images}
-    codecs |= {name: ("int8", "fp16", "raw") for name in (*features, "lifted", "bev", "segmentation")}
+    codecs = dict.fromkeys(images, ("jpeg", "raw"))
+    codecs |= dict.fromkeys((*features, "lifted", "bev", "segmentation"), ("int8", "fp16", "raw"))
     return StageGraph(stages, images | {"speed": 4, "command": 20}, ("path", "speed_logits"), codecs)
 
 
