@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from carla_bridge.roadside import RoadsideUnits
     from carla_bridge.routes import Route, RouteTracker
     from carla_bridge.session import Session, SessionError, WorldConfig, WorldDied
-    from carla_bridge.traffic import Traffic
     from carla_bridge.truth import Body, LightColour, StopLine, Truth
 
 _HOME = {
@@ -24,13 +23,13 @@ _HOME = {
     "Expert": "expert", "ExpertDecision": "expert", "BevLabels": "labels",
     "RoadsideUnits": "roadside", "LaneGraph": "lanes", "Route": "routes", "RouteTracker": "routes",
     "Session": "session", "SessionError": "session", "WorldConfig": "session", "WorldDied": "session",
-    "Traffic": "traffic", "Body": "truth", "LightColour": "truth", "StopLine": "truth", "Truth": "truth",
+    "Body": "truth", "LightColour": "truth", "StopLine": "truth", "Truth": "truth",
 }
 
 __all__ = [
     "BevLabels", "Body", "Criteria", "Expert", "ExpertDecision", "Infraction", "InfractionKind", "LaneGraph",
     "LightColour", "RoadsideUnits", "Route", "RouteOutcome", "RouteTracker", "Session", "SessionError", "StopLine",
-    "Traffic", "Truth", "WorldConfig", "WorldDied",
+    "Truth", "WorldConfig", "WorldDied",
 ]
 
 

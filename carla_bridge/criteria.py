@@ -104,7 +104,7 @@ class Criteria:
         self.config = config or CriteriaConfig()
         self.route = route
         self.infractions: list[Infraction] = []
-        self.ended: InfractionKind | str | None = None  # COMPLETED or the kind that ended the drive
+        self.ended: InfractionKind | str | None = None  # COMPLETED, or the kind that ended the drive
         self.timeout_s = self.config.timeout_base_s + route.length_m / (
             self.config.timeout_speed_share * float(route.speed_limits_mps.mean()))
         self._tracker = RouteTracker(route)  # on true positions, whatever the car believes
@@ -143,7 +143,9 @@ class Criteria:
 
     def outcome(self, failure: str = "Failed - Simulation crashed") -> RouteOutcome:
         """The result so far. failure: the status of a drive that was cut off from outside."""
-        status = COMPLETED if self.ended == COMPLETED else FAILED.get(self.ended, failure)  # type: ignore[call-overload]
+        status = COMPLETED if self.ended == COMPLETED else failure
+        if isinstance(self.ended, InfractionKind):
+            status = FAILED[self.ended]
         fraction = min(1.0, self._outside_m / self.route.length_m)
         infractions = list(self.infractions)
         if fraction > 0.0 and self._last is not None:
@@ -171,7 +173,8 @@ class Criteria:
                 kind = (InfractionKind.PEDESTRIAN if contact.other_type.startswith("walker.")
                         else InfractionKind.VEHICLE if contact.other_type.startswith("vehicle.")
                         else InfractionKind.STATIC)
-                self._add(kind, truth, contact.other_id, f"with {contact.other_type or 'scenery'} at {speed:.1f} m/s")
+                detail = f"with {contact.other_type or 'scenery'} at {speed:.1f} m/s"
+                self._add(kind, truth, contact.other_id, detail)
 
     def _watch_lights(self, truth: Truth) -> None:
         if self._last is None:
@@ -186,8 +189,8 @@ class Criteria:
             self._outside_m += math.hypot(truth.ego.pose.x - self._last.pose.x, truth.ego.pose.y - self._last.pose.y)
 
     def _watch_speed(self, truth: Truth) -> None:
-        """At checkpoints along the route: own mean speed over that of the moving traffic nearby. Time spent standing at a
-        red light or behind a standing car does not count."""
+        """At checkpoints along the route: own mean speed over that of the moving traffic nearby. Time spent standing at
+        a red light or behind a standing car does not count."""
         ego = truth.ego.pose
         around = [abs(body.speed_mps) for body in truth.others if body.type_id.startswith("vehicle.")
                   and abs(body.speed_mps) > self.config.blocked_mps

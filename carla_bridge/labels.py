@@ -24,6 +24,7 @@ MARGIN_M = 60.0
 LINE_WIDTH_M = 0.5  # drawn wider than it is painted, so that no cell between two samples misses it
 STOP_STRIP_M = 3.0
 COVERED = 0.35  # share of a cell from which it counts as road or vehicle
+MARKED = 0.3
 SAMPLE_M = 0.5
 SUBPIXEL_BITS = 4
 
@@ -60,7 +61,7 @@ class BevLabels:
             self._fill(stop, pose.transform_to_local(governing.line.pose.transform_from_local(strip)))
         out = np.zeros((len(BevClass), self.grid.rows, self.grid.columns), np.uint8)
         out[BevClass.ROAD] = self._share(window[:, :, 0]) > COVERED
-        out[BevClass.LANE_LINE] = self._share(window[:, :, 1]) > 0.1
+        out[BevClass.LANE_LINE] = self._share(window[:, :, 1]) > MARKED
         out[BevClass.VEHICLE] = self._share(vehicles) > COVERED
         out[BevClass.STOP] = self._share(stop) > COVERED
         return out
@@ -73,11 +74,13 @@ class BevLabels:
         source = self._pixels(pose.transform_from_local(np.stack([x, y], axis=1)))
         target = np.array([[0, 0], [0, rows - 1], [columns - 1, 0]], np.float32)
         matrix = cv2.getAffineTransform(target, source.astype(np.float32))
-        return cv2.warpAffine(self._town, matrix, (columns, rows), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
+        flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+        return np.asarray(cv2.warpAffine(self._town, matrix, (columns, rows), flags=flags), np.uint8)
 
     def _share(self, fine: Raster) -> FloatArray:
         """Mean of each cell's fine pixels."""
-        return cv2.resize(fine.astype(np.float32), (self.grid.columns, self.grid.rows), interpolation=cv2.INTER_AREA)
+        size = (self.grid.columns, self.grid.rows)
+        return np.asarray(cv2.resize(fine.astype(np.float32), size, interpolation=cv2.INTER_AREA), np.float32)
 
     def _fill(self, canvas: Raster, corners: FloatArray) -> None:
         """A convex polygon given in the ego frame."""

@@ -1,4 +1,4 @@
-"""The embedded world as a child process that cannot outlive us, and calls into a client that may never come back."""
+"""The embedded world as a child process that cannot outlive us."""
 
 from __future__ import annotations
 
@@ -11,11 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
-
-Result = TypeVar("Result")
 
 
 class SessionError(RuntimeError):
@@ -34,12 +30,10 @@ class WorldProcess:
         self.port = port or free_port_pair()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
         command = [sys.executable, "-m", "carla_bridge.embedded", "--port", str(self.port), "--town", town,
-                   "--seed", str(seed), "--parent", str(os.getpid()),
-                   "--log-level", "WARNING", "--fixed-delta", str(tick_s)]  # so that no time passes before our first tick
-        home = str(Path(__file__).resolve().parent.parent)  # the very code that this process runs
-        paths = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
+                   "--seed", str(seed), "--parent", str(os.getpid()), "--log-level", "WARNING",
+                   "--fixed-delta", str(tick_s)]  # so that no time passes before our first tick
         self._child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log,
-                                       env={**os.environ, "PYTHONPATH": paths}, start_new_session=True)
+                                       env=our_environment(), start_new_session=True)
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         threading.Thread(target=self._drain, name="world-output", daemon=True).start()
         try:
@@ -101,6 +95,12 @@ class WorldProcess:
         return lines[-1] if lines else ""
 
 
+def our_environment() -> dict[str, str]:
+    """For a child that is to run the very code that this process runs."""
+    home = str(Path(__file__).resolve().parent.parent)
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))}
+
+
 def free_port_pair() -> int:
     """A port P such that P and P + 1 (CARLA's streaming port) are free on this machine."""
     for _ in range(100):
@@ -119,46 +119,3 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-class PatientCaller:
-    """Makes calls on a thread of its own, so that one that hangs inside the client library (a dead server, a lost
-    wake-up of its traffic manager) neither hangs us nor swallows Ctrl-C."""
-
-    def __init__(self) -> None:
-        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="world-calls", daemon=True)
-        self._thread.start()
-
-    def call(self, function: Callable[[], Result], death: Callable[[], str | None], timeout_s: float) -> Result:
-        done, results, errors = threading.Event(), list[Result](), list[Exception]()
-
-        def job() -> None:
-            try:
-                results.append(function())
-            except Exception as error:  # handed over to the caller below
-                errors.append(error)
-            done.set()
-
-        self._jobs.put(job)
-        deadline = time.monotonic() + timeout_s
-        while not done.wait(0.1):
-            dead = death()
-            if dead is not None:
-                raise WorldDied(dead)
-            if time.monotonic() > deadline:
-                raise WorldDied(f"the world has not answered for {timeout_s:.0f} s")
-        if errors:
-            raise WorldDied(death() or f"the world stopped answering: {errors[0]}") from errors[0]
-        return results[0]
-
-    def close(self, timeout_s: float) -> bool:
-        """Lets a call in progress come back (a thread inside the library at interpreter exit would crash it). False if
-        it does not in time."""
-        self._jobs.put(None)
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
-
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            job()

@@ -64,7 +64,7 @@ class _Sensor:
 
 
 class SensorHub:
-    """Spawns the sensors of one car and waits for all that are due. `shift` lets the cameras see from a virtual pose."""
+    """Spawns the sensors of one car and waits for all that are due. `shift`: see from a virtual pose."""
 
     def __init__(self, world: carla.World, ego: carla.Vehicle, base: tuple[float, float, float], rig: CameraRig,
                  extra: tuple[Camera, ...], tick_s: float, camera_period_s: float) -> None:

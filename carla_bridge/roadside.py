@@ -9,6 +9,7 @@ import carla
 
 from bev import Pose2D
 from carla_bridge.convert import location_to_carla
+from carla_bridge.process import WorldDied
 from carla_bridge.truth import Body
 from scheduling.types import LinkGeometry
 
@@ -56,7 +57,10 @@ class RoadsideUnits:
 
     def _look(self, ego: Body, unit: RoadsideUnit) -> LinkGeometry:
         antenna = (ego.pose.x, ego.pose.y, ego.height_m + ROOF_GAP_M)
-        hits = self._world.cast_ray(location_to_carla(*antenna), location_to_carla(unit.x, unit.y, unit.z))
+        try:
+            hits = self._world.cast_ray(location_to_carla(*antenna), location_to_carla(unit.x, unit.y, unit.z))
+        except RuntimeError as error:
+            raise WorldDied(f"the world stopped answering: {error}") from error
         distance = math.dist(antenna, (unit.x, unit.y, unit.z))
         vehicles = [hit.location for hit in hits if str(hit.label) in VEHICLES]
         count, last = 0, None

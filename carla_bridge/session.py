@@ -8,8 +8,9 @@ from __future__ import annotations
 import contextlib
 import gc
 import math
+import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 
 import carla
@@ -26,17 +27,20 @@ from carla_bridge.convert import (
     wrap_angle,
 )
 from carla_bridge.lanes import LaneGraph
-from carla_bridge.process import PatientCaller, SessionError, WorldDied, WorldProcess
+from carla_bridge.pacemaker import Pacemaker
+from carla_bridge.process import SessionError, WorldDied, WorldProcess
 from carla_bridge.rig import Readings, SensorHub
 from carla_bridge.routes import Route, RouteTracker
-from carla_bridge.traffic import Traffic
 from carla_bridge.truth import StopLine, Truth, TruthReader, find_stop_lines
 from planner.types import Control
 
 EGO_TYPE = "vehicle.lincoln.mkz_2020"
+REAR_AXLE_M = 1.43  # behind the middle of the car: half the wheelbase
 SPAWN_HEIGHT_M = 0.3
 SETTLE_TICKS = 10  # the car drops onto its wheels, every camera has exposed once
 GNSS_TOLERANCE_M = 5.0
+GNSS_DECIDES_M = 2.0
+SNAPSHOT_POLL_S = 0.0002
 
 __all__ = ["Session", "SessionError", "WorldConfig", "WorldDied"]
 
@@ -70,11 +74,11 @@ class Session:
         self.config, self.rig, self.blackout = world, rig, blackout
         self.extra_cameras, self.camera_period_s = extra_cameras, camera_period_s
         self._process: WorldProcess | None = None
-        self._caller: PatientCaller | None = None
+        self._pacemaker: Pacemaker | None = None
         self._old_settings: carla.WorldSettings | None = None
         self._hub: SensorHub | None = None
-        self._traffic: Traffic | None = None
         self._ego: carla.Vehicle | None = None
+        self._control = Control(throttle=0.0, brake=1.0, steer=0.0)
         self._dead = False
 
     # -- opening and closing ------------------------------------------------------------------------------------
@@ -93,31 +97,31 @@ class Session:
 
     def _open(self) -> None:
         config = self.config
-        port = config.port or (0 if config.kind == "embedded" else 2000)
-        host = config.host
+        host, port = config.host, config.port or (0 if config.kind == "embedded" else 2000)
+        self._pacemaker = Pacemaker(self._death)  # loads its libraries while the world starts
         if config.kind == "embedded":
             self._process = WorldProcess(config.town, config.seed, config.tick_s, config.start_timeout_s, port)
             host, port = "127.0.0.1", self._process.port
-        self._caller = PatientCaller()
         self.client = carla.Client(host, port)
         self.client.set_timeout(config.timeout_s)
         try:
-            self.server_version = str(self._patiently(self.client.get_server_version))
-            self.world: carla.World = self._patiently(self.client.get_world)
-            self.map: carla.Map = self._patiently(self.world.get_map)
+            self.server_version = str(self.client.get_server_version())
+            self.world: carla.World = self.client.get_world()
+            self.map: carla.Map = self.world.get_map()
             if self.map.name.split("/")[-1] != config.town:
                 self.client.set_timeout(max(60.0, config.timeout_s))  # loading a town of a real CARLA takes its time
-                self.world = self._patiently(lambda: self.client.load_world(config.town), 120.0)
-                self.map = self._patiently(self.world.get_map)
+                self.world = self.client.load_world(config.town)
+                self.map = self.world.get_map()
                 self.client.set_timeout(config.timeout_s)
-        except WorldDied as error:
+            self._old_settings = self.world.get_settings()
+            settings = self.world.get_settings()
+            settings.synchronous_mode = True
+            settings.fixed_delta_seconds = config.tick_s
+            settings.no_rendering_mode = False
+            self.world.apply_settings(settings)
+            self._pacemaker.connect(host, port, config.timeout_s)
+        except (RuntimeError, WorldDied) as error:
             raise SessionError(f"no CARLA world at {host}:{port}: {error}") from error
-        self._old_settings = self.world.get_settings()
-        settings = self.world.get_settings()
-        settings.synchronous_mode = True
-        settings.fixed_delta_seconds = config.tick_s
-        settings.no_rendering_mode = False
-        self._patiently(lambda: self.world.apply_settings(settings))
         self.graph = LaneGraph(self.map)
         self._reader = TruthReader(self.world)
         self.stop_lines: tuple[StopLine, ...] = find_stop_lines(self.world, self.map)
@@ -125,49 +129,52 @@ class Session:
     def close(self) -> None:
         """Ends the drive and the world, on every path; a second call does nothing."""
         try:
-            if self._caller is not None and not self._caller.close(self.config.timeout_s + 2.0):
-                self._dead = True  # a call hangs inside the library: ask nothing more of it
+            if self._process is not None:
+                self._dead = True  # it ends with us: nothing in it needs tidying
             self._end_drive()
-            if self._old_settings is not None and self._process is None and not self._dead:
+            if self._old_settings is not None and not self._dead:
                 self.world.apply_settings(self._old_settings)
-        except RuntimeError:  # the server went away while we tidied up in it: then there is nothing left to tidy
+        except (RuntimeError, WorldDied):  # a foreign server went away while we tidied up: nothing is left to tidy
             self._dead = True
         finally:
             self._old_settings = None
+            if self._pacemaker is not None:
+                self._pacemaker.stop()
+                self._pacemaker = None
             if self._process is not None:
                 self._process.stop()
                 self._process = None
-            self._caller = None
             # the library's own threads stop with the last reference to the world
             for name in ("world", "client", "_reader"):
                 self.__dict__.pop(name, None)
             gc.collect()
 
     def _end_drive(self) -> None:
-        if self._hub is not None:
-            self._hub.stop()
-        if self._traffic is not None:
-            self._traffic.close(alive=not self._dead)
-        doomed = [*(self._hub.actors if self._hub else ()), *([self._ego] if self._ego else ())]
-        self._hub = self._traffic = self._ego = None
-        if doomed and not self._dead and self._death() is None:
-            self.client.apply_batch_sync([carla.command.DestroyActor(actor) for actor in doomed], False)
-            self.world.tick(self.config.timeout_s)  # now they are gone from the snapshot too
+        hub, ego, self._hub, self._ego = self._hub, self._ego, None, None
+        if hub is not None:
+            hub.stop()
+        if self._dead or ego is None or self._pacemaker is None:
+            return
+        self._pacemaker.clear_traffic(self.config.timeout_s)
+        doomed = [*(hub.actors if hub is not None else ()), ego]
+        self.client.apply_batch_sync([carla.command.DestroyActor(actor) for actor in doomed], False)
+        self._pacemaker.tick(self.config.timeout_s)  # now they are gone from the snapshot too
 
     # -- a drive ------------------------------------------------------------------------------------------------
 
     def start(self, route: Route, *, cars: int = 0, seed: int = 0) -> SensorFrame:
         """Puts the ego at the start of a route, with `cars` TrafficManager cars around; returns the first frame with
         images. Time, frame numbers and traffic lights begin anew."""
-        self._end_drive()
+        assert self._pacemaker is not None, "open the session first"
         self.route, self.tracker = route, RouteTracker(route)
         with self._guarded():
+            self._end_drive()
             self._ego = self._spawn_ego(route.start)
             box = self._reader.box(self._ego)
             base = (box.location.x, -box.location.y, box.location.z - box.extent.z)
             self._hub = SensorHub(self.world, self._ego, base, self.rig, self.extra_cameras, self.config.tick_s,
                                   self.camera_period_s)
-            self._traffic = Traffic(self.client, self.world, cars, seed, keep_clear=route.start)
+            self._pacemaker.add_traffic(cars, seed, route.start, self.config.timeout_s)
             self.world.reset_all_traffic_lights()
         self.views: Mapping[str, ImageArray] = {}
         self._mirrored_latitude: bool | None = None
@@ -175,19 +182,16 @@ class Session:
         self._odometry = Pose2D(0.0, 0.0, 0.0)
         self._last_yaw_rate_rps = 0.0
         self._last_speed_mps = 0.0
-        first = self._tick(first=True)
-        while self._frames < SETTLE_TICKS or first.images is None:
-            self.apply(Control(throttle=0.0, brake=1.0, steer=0.0))
-            first = self._tick(first=self._frames < SETTLE_TICKS)
+        self._control = Control(throttle=0.0, brake=1.0, steer=0.0)
+        frame = self._tick(first=True)
+        while self._frames < SETTLE_TICKS or frame.images is None:
+            frame = self._tick(first=self._frames < SETTLE_TICKS)
         self._odometry = Pose2D(0.0, 0.0, 0.0)
-        return SensorFrame(first.frame_id, first.time_s, first.images, first.rig,
-                           EgoMotion(first.ego.speed_mps, first.ego.yaw_rate_rps, self._odometry), first.hint)
+        return replace(frame, ego=replace(frame.ego, odometry=self._odometry))
 
     def apply(self, control: Control) -> None:
-        """Takes effect in the next tick."""
-        assert self._ego is not None, "start() first"
-        with self._guarded():
-            self._ego.apply_control(control_to_carla(control))
+        """Takes effect in the next tick, and holds until the next call."""
+        self._control = control
 
     def tick(self) -> SensorFrame:
         return self._tick(first=False)
@@ -213,8 +217,14 @@ class Session:
     def _tick(self, first: bool) -> SensorFrame:
         assert self._hub is not None, "start() first"
         assert self._ego is not None
-        frame = int(self._patiently(lambda: self.world.tick(self.config.timeout_s)))
+        assert self._pacemaker is not None
         with self._guarded():
+            # Answered only once it is in force, and with it all that was sent before: the tick comes from another
+            # process, and nothing orders the messages of two.
+            self.client.apply_batch_sync(
+                [carla.command.ApplyVehicleControl(self._ego, control_to_carla(self._control))], False)
+            frame = self._pacemaker.tick(self.config.timeout_s)
+            self._await_snapshot(frame)
             readings = self._hub.read(frame, self.config.timeout_s, self._death, first)
         self._frames += 1
         time_s = round(self._frames * self.config.tick_s, 6)
@@ -239,24 +249,32 @@ class Session:
         speed = vx * math.cos(yaw) + vy * math.sin(yaw)
         ahead = 0.5 * (speed + self._last_speed_mps) * self.config.tick_s
         turn = 0.5 * (readings.yaw_rate_rps + self._last_yaw_rate_rps) * self.config.tick_s
+        side = REAR_AXLE_M * turn  # the rear axle rolls without slip, so the middle of a turning car swings out
         half = self._odometry.yaw + 0.5 * turn
-        self._odometry = Pose2D(self._odometry.x + ahead * math.cos(half), self._odometry.y + ahead * math.sin(half),
+        self._odometry = Pose2D(self._odometry.x + ahead * math.cos(half) - side * math.sin(half),
+                                self._odometry.y + ahead * math.sin(half) + side * math.cos(half),
                                 wrap_angle(self._odometry.yaw + turn))
         self._last_speed_mps, self._last_yaw_rate_rps = speed, readings.yaw_rate_rps
         return EgoMotion(speed, readings.yaw_rate_rps, self._odometry)
 
     def _locate(self, gnss: tuple[float, float]) -> tuple[float, float]:
         """Latitude, longitude -> metres by the map's own reference. Whether the server mirrors the latitude
-        (carla#9389: 0.9.16 does, others do not) is found out once per drive, at the start of the route, which is known."""
-        if self._mirrored_latitude is None:
+        (carla#9389: 0.9.16 does, others do not) is found out at the start of the route, which is known."""
+        if self._mirrored_latitude is not None:
+            return self._geo_to_metres(gnss, self._mirrored_latitude)
+        places = {mirrored: self._geo_to_metres(gnss, mirrored) for mirrored in (False, True)}
+        if self._frames <= SETTLE_TICKS:
             start = self.route.start
-            gaps = {mirrored: math.dist(self._geo_to_metres(gnss, mirrored), (start.x, start.y))
-                    for mirrored in (False, True)}
-            self._mirrored_latitude = min(gaps, key=lambda mirrored: gaps[mirrored])
-            if gaps[self._mirrored_latitude] > GNSS_TOLERANCE_M:
-                raise SessionError(f"GNSS at the route's start is {min(gaps.values()):.1f} m off by the map's geo reference "
-                                   f"(at most {GNSS_TOLERANCE_M:.0f} m expected)")
-        return self._geo_to_metres(gnss, self._mirrored_latitude)
+            gaps = {mirrored: math.dist(place, (start.x, start.y)) for mirrored, place in places.items()}
+        else:
+            gaps = {mirrored: abs(self.route.project(*place)[1]) for mirrored, place in places.items()}
+        nearer = min(gaps, key=lambda mirrored: gaps[mirrored])
+        if gaps[nearer] > GNSS_TOLERANCE_M:
+            raise SessionError(f"GNSS is {gaps[nearer]:.1f} m off the start of the route by the map's geo reference "
+                               f"(at most {GNSS_TOLERANCE_M:.0f} m expected)")
+        if abs(gaps[True] - gaps[False]) > GNSS_DECIDES_M:  # on the axis of the mirror both are right: ask again
+            self._mirrored_latitude = nearer
+        return places[nearer]
 
     def _geo_to_metres(self, gnss: tuple[float, float], mirrored: bool) -> tuple[float, float]:
         latitude, longitude = gnss
@@ -279,13 +297,12 @@ class Session:
     def _death(self) -> str | None:
         return self._process.death() if self._process is not None else None
 
-    def _patiently(self, function, timeout_s: float | None = None):  # type: ignore[no-untyped-def]
-        assert self._caller is not None
-        try:
-            return self._caller.call(function, self._death, timeout_s or self.config.timeout_s + 5.0)
-        except WorldDied:
-            self._dead = True
-            raise
+    def _await_snapshot(self, frame: int) -> None:
+        deadline = time.monotonic() + self.config.timeout_s
+        while self.world.get_snapshot().frame < frame:
+            if self._death() is not None or time.monotonic() > deadline:
+                raise WorldDied(self._death() or f"no snapshot of frame {frame} in {self.config.timeout_s:.0f} s")
+            time.sleep(SNAPSHOT_POLL_S)
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:

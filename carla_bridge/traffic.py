@@ -52,16 +52,15 @@ class Traffic:
                 self._manager.auto_lane_change(actor, False)
                 self.actors.append(actor.id)
         if len(self.actors) < count:
-            self.close(alive=True)
+            self.close()
             raise SessionError(f"{count} cars asked for, but there was room for {len(self.actors)} only")
 
-    def close(self, alive: bool) -> None:
+    def close(self) -> None:
         if self._manager is None:
             return
-        if alive:
-            # the manager first: its thread ends the process when it meets a car that is gone
-            self._manager.shut_down()
-            self._client.apply_batch_sync([carla.command.DestroyActor(actor) for actor in self.actors], False)
+        # the manager first: its thread ends the process when it meets a car that is gone
+        self._manager.shut_down()
+        self._client.apply_batch_sync([carla.command.DestroyActor(actor) for actor in self.actors], False)
         self._manager = None
         self.actors = []
 

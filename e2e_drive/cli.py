@@ -20,7 +20,10 @@ COMMANDS = {
     "world": ("e2e_drive.apps.world", "the embedded world alone, on a port, for any CARLA client"),
     "collect": ("e2e_drive.apps.collect", "the privileged expert drives and records logs to learn from"),
     "train": ("e2e_drive.apps.train", "train the network from logs"),
-    "bench": ("e2e_drive.apps.bench", "a benchmark (bench=scheduler or bench=drive); writes outputs/bench/NAME.json"),
+    "bench": (
+        "e2e_drive.apps.bench",
+        "a benchmark: `bench scheduler` or `bench drive`; writes outputs/bench/NAME.json",
+    ),
 }
 # Hydra makes no folders of its own and writes no log files: what a command leaves behind is in its `out` folder.
 _QUIET_HYDRA = (

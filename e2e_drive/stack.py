@@ -5,14 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
 
-from bev import SensorFrame
-from planner import Control, Controller, DrivingModel, Trajectory, network_inputs, trajectory_from
+from bev import CameraRig, Command, EgoMotion, Pose2D, RouteHint, SensorFrame
+from e2e_drive.errors import UserError
+from planner import SINKS, Control, Controller, DrivingModel, Trajectory, load_model, network_inputs, trajectory_from
 from scheduling import (
     ComputeBudget,
+    ExecutorConfig,
     LinkGeometry,
     LinkModel,
     LinkState,
@@ -21,6 +27,7 @@ from scheduling import (
     StageGraph,
     Timeline,
     VirtualExecutor,
+    trace_stages,
 )
 
 
@@ -79,12 +86,10 @@ class DrivingStack:
         executor: VirtualExecutor,
         controller: Controller,
         deadline: DeadlineConfig,
-        futures: int,
     ) -> None:
-        """futures: how many sampled futures of the link the policy may weigh."""
         self.model, self.graph, self.car, self.edge = model, graph, car, edge
         self.link, self.policy, self.executor, self.controller = link, policy, executor, controller
-        self.deadline, self.futures = deadline, futures
+        self.deadline = deadline
         self.last: StepRecord | None = None
         self._stages = {stage.name: stage for stage in model.stages}
         self._pending: list[_Pending] = []
@@ -97,26 +102,28 @@ class DrivingStack:
         link = self.link.step(geometry, now_s, 0.0 if self._last_s is None else now_s - self._last_s)
         schedule = timeline = outputs = None
         if frame.images is not None:
-            schedule, timeline, outputs = self._perceive(frame, link)
+            schedule, timeline, outputs = self._perceive(frame)
         is_new = self._take_newest(now_s)
         control = self.controller.control(self._in_use, now_s, frame.ego)
         self._last_s = now_s
         self.last = StepRecord(frame, geometry, link, schedule, timeline, outputs, self._in_use, is_new, control)
         return control
 
-    def _perceive(self, frame: SensorFrame, link: LinkState) -> tuple[Schedule, Timeline, Mapping[str, Any]]:
+    def _perceive(self, frame: SensorFrame) -> tuple[Schedule, Timeline, Mapping[str, Any]]:
         """Decides where the stages run and runs them there; their trajectory waits until it is ready."""
         schedule = self._schedule = self.policy.decide(
             self.graph,
             self.car.state(frame.time_s),
             self.edge.state(frame.time_s),
-            self.link.forecast(self.futures),
+            self.link.forecast(self.policy.config.futures),
             self.deadline.deadline_s(frame.ego.speed_mps),
             self._schedule,
+            payload_bytes=self.executor.payload_bytes,
+            busy=self.executor.busy(frame.time_s),
         )
         with torch.inference_mode():
             outputs, timeline = self.executor.run(
-                schedule, self._stages, network_inputs(frame), link, frame.frame_id, frame.time_s
+                schedule, self._stages, network_inputs(frame), self.link.truth(), frame.frame_id, frame.time_s
             )
         if timeline.ready_s is not None:
             self._pending.append(_Pending(timeline.ready_s, trajectory_from(outputs, frame)))
@@ -131,3 +138,35 @@ class DrivingStack:
             return False
         self._in_use = newest
         return True
+
+
+def build_stack(cfg: DictConfig, rig: CameraRig, frame_period_s: float) -> DrivingStack:
+    """The stack that a composed configuration describes. frame_period_s: between two frames with images."""
+    model = load_model(weights_folder(str(cfg.weights)))
+    model.set_rig(rig)
+    blank = {camera.name: np.zeros((camera.height, camera.width, 3), np.uint8) for camera in rig.cameras}
+    ego = EgoMotion(0.0, 0.0, Pose2D(0.0, 0.0, 0.0))
+    example = SensorFrame(0, 0.0, blank, rig, ego, RouteHint(Command.FOLLOW, RouteHint.MAX_DISTANCE_M))
+    graph = trace_stages(model.stages, network_inputs(example), SINKS)
+    car, edge = instantiate(cfg.soc), instantiate(cfg.edge)
+    return DrivingStack(
+        model=model,
+        graph=graph,
+        car=car,
+        edge=edge,
+        link=instantiate(cfg.link),
+        policy=instantiate(cfg.scheduler),
+        executor=VirtualExecutor(graph, car, edge, ExecutorConfig(frame_period_s=frame_period_s, seed=int(cfg.seed))),
+        controller=Controller(),
+        deadline=DeadlineConfig(**cfg.deadline),
+    )
+
+
+def weights_folder(name: str) -> Path:
+    """Shipped weights by name, or any folder that `e2e-drive train` wrote."""
+    shipped = Path(__file__).resolve().parent / "weights"
+    for folder in (shipped / name, Path(name)):
+        if (folder / "model.safetensors").is_file():
+            return folder
+    names = sorted(folder.name for folder in shipped.glob("*/"))
+    raise UserError(f"weights={name}: neither a folder with model.safetensors nor shipped weights (these are {names})")

@@ -30,7 +30,7 @@ class ControllerConfig:
     look_ahead_s: float = 0.5
     speed_gain: float = 0.35  # throttle per m/s of error
     speed_integral_gain: float = 0.08  # throttle per m of error
-    cruise_throttle: float = 0.25  # what holding cruise_mps takes, about
+    cruise_throttle: float = 0.12  # what holding cruise_mps takes, about
     cruise_mps: float = 8.0
     max_throttle: float = 0.75
     brake_gain: float = 0.25  # brake per m/s of excess speed

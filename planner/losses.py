@@ -21,7 +21,7 @@ class LossConfig:
     """How much each term counts, and how rare classes are lifted."""
 
     path: float = 1.0
-    waypoints: float = 0.3
+    waypoints: float = 0.1
     speed: float = 1.0
     light: float = 0.5
     segmentation: float = 1.0

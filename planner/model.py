@@ -158,7 +158,7 @@ def network_inputs(frame: SensorFrame) -> dict[str, Tensor]:
     if frame.images is None:
         raise ValueError(f"frame {frame.frame_id} has no images")
     tensors = {
-        f"image[{name}]": torch.from_numpy(np.ascontiguousarray(frame.images[name].transpose(2, 0, 1)))[None]
+        f"image[{name}]": torch.from_numpy(np.array(frame.images[name])).permute(2, 0, 1)[None]
         for name in frame.rig.names
     }
     tensors["speed"] = torch.tensor([[frame.ego.speed_mps]], dtype=torch.float32)

@@ -14,6 +14,7 @@ from bev.attention import DecoderBlock
 from planner.conditioning import Conditioning
 from planner.types import PATH_POINTS, PATH_SPACING_M, WAYPOINTS
 
+_WAYPOINT_STEP_M = 4.0  # half a second at 8 m/s
 _LOOK_AROUND_M = ((0.0, 0.0), (1.5, 0.0), (-1.5, 0.0), (0.0, 1.5), (0.0, -1.5))
 
 
@@ -26,6 +27,7 @@ class TrajectoryDecoder(nn.Module):
     """
 
     first_step: Tensor
+    step_scale: Tensor
     look_around: Tensor
     grid_centre: Tensor
     grid_half: Tensor
@@ -43,8 +45,10 @@ class TrajectoryDecoder(nn.Module):
         nn.init.zeros_(last.weight)  # training starts without a correction
         nn.init.zeros_(last.bias)
         self.correction = nn.Sequential(nn.Linear(width + fine * len(_LOOK_AROUND_M), width), nn.ReLU(), last)
-        # Straight ahead at one spacing a step is where training starts from.
+        # Straight ahead at one spacing a step is where training starts from; a waypoint's step may be several metres.
         self.register_buffer("first_step", torch.tensor([PATH_SPACING_M, 0.0]), persistent=False)
+        scale = [[1.0]] * PATH_POINTS + [[_WAYPOINT_STEP_M]] * WAYPOINTS
+        self.register_buffer("step_scale", torch.tensor(scale), persistent=False)
         self.register_buffer("look_around", torch.tensor(_LOOK_AROUND_M), persistent=False)
         self.register_buffer(
             "grid_centre",
@@ -65,7 +69,7 @@ class TrajectoryDecoder(nn.Module):
         for block in self.blocks:
             queries = block(queries, memory)
         queries = self.norm(queries)
-        steps = self.step_head(queries).float() + self.first_step
+        steps = self.step_head(queries).float() * self.step_scale + self.first_step
         path, waypoints = (part.cumsum(dim=1) for part in steps.split((PATH_POINTS, WAYPOINTS), dim=1))
         return path + self._correct(path.detach(), queries[:, :PATH_POINTS], bev_features), waypoints
 

@@ -49,14 +49,13 @@ class Server:
         self.traffic_managers: dict[int, tuple[str, Connection]] = {}  # port -> (host, who registered it)
         self.settings_answered_at = 0.0  # [wall s] monotonic
         self._shapes = load_shapes()
-        self._renderers: dict[str, Renderer] = {}
+        self._towns: dict[str, tuple[Town, Renderer]] = {}
         self._pool = ThreadPoolExecutor(RENDER_THREADS, thread_name_prefix="render")
         self._publishing: asyncio.Future[int] | None = None
         self._mode_changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._map_changed = False
-        self.town = load_town(town_name)
-        self._renderer_of(self.town)
+        self.town, self._renderer = self._load(town_name)
         self.world = World(self.town, seed, shapes=self._shapes)
         self.sensors = SensorSuite(self.streams, self.town.opendrive)
 
@@ -70,7 +69,7 @@ class Server:
         rpc_server, connections = await listen(self, METHODS, rpc_socket, self._forget)
         background = [asyncio.ensure_future(self.streams.serve(stream_socket)), asyncio.ensure_future(self._free_run())]
         await asyncio.sleep(0)  # the streaming port listens from here on
-        self._announce_episode()
+        self._greet_with_snapshot()
         print(f"ready port={port}", flush=True)
         log.info("%s on %s:%d (streams on %d), seed %d", self.town.name, host, port, self.streams.port, self.seed)
         stopping = asyncio.ensure_future(stop.wait())
@@ -92,27 +91,23 @@ class Server:
         """A client that went away takes its traffic managers with it."""
         self.traffic_managers = {p: entry for p, entry in self.traffic_managers.items() if entry[1] is not connection}
 
-    def _announce_episode(self) -> None:
-        self._map_changed = True
-        self._send_snapshot()
-
     async def load_episode(self, name: str, *, reset_settings: bool) -> None:
         """A new episode in the named town ("" = the current one)."""
         wanted = name.rsplit("/", 1)[-1] or self.town.name
         if wanted not in TOWN_NAMES:
             raise CarlaError(f"map {name!r} not found; the embedded world has: {', '.join(TOWN_NAMES)}")
         loop = asyncio.get_running_loop()
-        town = await loop.run_in_executor(self._pool, load_town, wanted)
-        await loop.run_in_executor(self._pool, self._renderer_of, town)
+        town, renderer = await loop.run_in_executor(self._pool, self._load, wanted)
         await self.published()
         old = self.world
         self.sensors.clear()
-        self.town = town
+        self._map_changed = town is not self.town  # told with the next step; else clients keep the map they have
+        self.town, self._renderer = town, renderer
         self.world = World(town, self.seed, first_id=old.next_id, episode_id=old.episode_id + 1, shapes=self._shapes)
         self.sensors = SensorSuite(self.streams, town.opendrive)
         if reset_settings:
             self.apply_settings(EpisodeSettings())
-        self._announce_episode()
+        self._greet_with_snapshot()
 
     def apply_settings(self, settings: EpisodeSettings) -> None:
         if settings.fixed_delta_seconds is not None and not 0.0 < settings.fixed_delta_seconds <= 1.0:
@@ -120,13 +115,14 @@ class Server:
         self.settings = settings
         self._mode_changed.set()
 
-    def _renderer_of(self, town: Town) -> Renderer:
-        if town.name not in self._renderers:
+    def _load(self, name: str) -> tuple[Town, Renderer]:
+        if name not in self._towns:
+            town = load_town(name)
             renderer = Renderer(town.mesh, prototype_meshes(), sun_azimuth_deg=SUN.sun_azimuth_angle,
                                 sun_altitude_deg=SUN.sun_altitude_angle)
             renderer.warm_up()
-            self._renderers[town.name] = renderer
-        return self._renderers[town.name]
+            self._towns[name] = town, renderer
+        return self._towns[name]
 
     # ---------------------------------------------------------------------------------------------------- actors
 
@@ -198,7 +194,7 @@ class Server:
 
     async def _take(self, due: Due, instances: Instances) -> list[tuple[Stream, Message]]:
         loop = asyncio.get_running_loop()
-        renderer = self._renderer_of(self.town)
+        renderer = self._renderer
         frame = await loop.run_in_executor(self._pool, renderer.begin_frame, instances)
         taking = (loop.run_in_executor(self._pool, shot.take, renderer, frame) for shot in due.shots)
         pictures = await asyncio.gather(*taking)
@@ -216,8 +212,13 @@ class Server:
         self._map_changed = False
         return payload
 
-    def _send_snapshot(self) -> None:
-        self.world_stream.send((self._snapshot(),), drop_for_slow_readers=False)
+    def _greet_with_snapshot(self) -> None:
+        """Who subscribes from now on starts with the world as it stands; who listens already sees the next step.
+
+        A client that loads a world subscribes anew. A message on its old subscription would reach an episode that it is
+        just taking down, and it may crash then.
+        """
+        self.world_stream.latest = (snapshot(self.world, time.time(), map_changed=False),)
 
     async def _free_run(self) -> None:
         """Asynchronous mode: steps by the wall clock while someone watches."""

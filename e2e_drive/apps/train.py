@@ -36,7 +36,7 @@ def run(cfg: DictConfig) -> int:
     torch.manual_seed(config.seed)  # the initial weights
     model = DrivingModel(_model_config(plain(cfg.model), rig))
     if cfg.init and not (out / CHECKPOINT_FILE).exists():
-        model.load_state_dict(load_file(Path(cfg.init) / WEIGHTS_FILE))
+        _start_from(model, Path(cfg.init))
     trainer = Trainer(model, learn, validate, out, config)
     console.print(
         f"{len(learn)} samples of {len(learn_shards)} drives, {len(validate) if validate else 0} held out; "
@@ -59,6 +59,15 @@ def run(cfg: DictConfig) -> int:
         (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     console.print(f"weights: {out / WEIGHTS_FOLDER}")
     return 0
+
+
+def _start_from(model: DrivingModel, folder: Path) -> None:
+    try:
+        model.load_state_dict(load_file(folder / WEIGHTS_FILE))
+    except FileNotFoundError as error:
+        raise UserError(f"init={folder} holds no {WEIGHTS_FILE}") from error
+    except RuntimeError as error:
+        raise UserError(f"init={folder} holds the weights of another network than model=... describes") from error
 
 
 def train_config_from(values: dict[str, Any]) -> TrainConfig:

@@ -30,6 +30,8 @@ from planner.model import DrivingModel, save_model
 from planner.types import Light
 
 CHECKPOINT_FILE, HISTORY_FILE, WEIGHTS_FOLDER = "checkpoint.pt", "history.jsonl", "weights"
+_BAR = "{desc}: {percentage:3.0f}%|{bar:20}| {elapsed}<{remaining}{postfix}"
+OnMetrics = Callable[[int, dict[str, float]], None]
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class TrainConfig:
     precision: str = "auto"  # auto | bf16 | fp32
     device: str = "cpu"
     seed: int = 0
-    validation_samples: int = 1000
+    validate_every_steps: int = 500
+    validation_samples: int = 600
     checkpoint_minutes: float = 2.0
     balance: Balance = field(default_factory=Balance)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -98,31 +101,29 @@ class Trainer:
         by_clock = self.spent_s / (60 * self.config.max_minutes) if self.config.max_minutes else 0.0
         return min(1.0, max(self.step / self.total_steps, by_clock))
 
-    def run(
-        self, show: bool = True, on_metrics: Callable[[int, dict[str, float]], None] | None = None
-    ) -> dict[str, float]:
+    def run(self, show: bool = True, on_metrics: OnMetrics | None = None) -> dict[str, float]:
         """Returns the last validation's metrics (the training terms' averages if no drive is held out)."""
+        config = self.config
         metrics: dict[str, float] = {}
         mean: dict[str, float] = {}
-        bar = tqdm(
-            total=self.total_steps, initial=self.step, desc="training", unit="step", disable=not show, mininterval=1.0
-        )
+        # The bar counts the schedule, not the steps: with `max_minutes` nobody knows how many steps there will be.
+        bar = tqdm(total=1000, initial=round(1000 * self.progress), bar_format=_BAR, desc="training", disable=not show)
         checkpointed_s = self.spent_s
         try:
             while self.progress < 1.0:
                 began_s = time.perf_counter()
                 for name, value in self._train_step().items():
                     mean[name] = value if name not in mean else 0.98 * mean[name] + 0.02 * value
-                bar.update()
-                bar.set_postfix({name: f"{value:.3f}" for name, value in mean.items()}, refresh=False)
+                shown = {name: f"{value:.3f}" for name, value in mean.items()}
+                bar.set_postfix({"step": self.step, **shown}, refresh=False)
+                bar.update(round(1000 * self.progress) - bar.n)
+                if self.step % config.validate_every_steps == 0 and self.progress < 1.0:
+                    metrics = self._validate(mean, bar, on_metrics)
                 self.spent_s += time.perf_counter() - began_s
-                if self.step % self.steps_per_epoch == 0 or self.progress >= 1.0:
-                    metrics = self._end_epoch(mean, bar)
-                    if on_metrics:
-                        on_metrics(self.step, metrics)
-                if self.spent_s - checkpointed_s > 60 * self.config.checkpoint_minutes:
+                if self.spent_s - checkpointed_s > 60 * config.checkpoint_minutes:
                     self.save_checkpoint()
                     checkpointed_s = self.spent_s
+            metrics = self._validate(mean, bar, on_metrics)
         finally:
             # Also on Ctrl-C: nothing that was learned is lost.
             bar.close()
@@ -179,7 +180,7 @@ class Trainer:
         model.load_state_dict(self.average)
         return model.eval()
 
-    def _end_epoch(self, mean: dict[str, float], bar: Any) -> dict[str, float]:
+    def _validate(self, mean: dict[str, float], bar: Any, on_metrics: OnMetrics | None) -> dict[str, float]:
         model = self.averaged_model()
         save_model(model, self.out / WEIGHTS_FOLDER)
         metrics = dict(mean)
@@ -191,6 +192,8 @@ class Trainer:
         with (self.out / HISTORY_FILE).open("a", encoding="utf-8") as history:
             history.write(json.dumps(record) + "\n")
         shown = ("path_error_10m", "path_error_20m", "speed_error_mps", "stop_recall", "light_accuracy", "iou_road")
+        if on_metrics:
+            on_metrics(self.step, metrics)
         bar.write(f"step {self.step}: " + "  ".join(f"{n} {metrics[n]:.3f}" for n in shown if n in metrics))
         return metrics
 

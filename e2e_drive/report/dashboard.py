@@ -55,9 +55,9 @@ class Dashboard:
         """(720, 1280, 3) RGB."""
         picture = self._blank.copy()
         draw_camera(
-            picture[:_CAMERA_HEIGHT, :_CAMERA_WIDTH], moment.picture, moment.camera, moment.path, moment.braking
+            picture[:_CAMERA_HEIGHT, :_CAMERA_WIDTH], moment.picture, moment.camera, moment.view.path, moment.braking
         )
-        draw_bev(picture[:_PANEL, _CAMERA_WIDTH:], moment.bev, moment.grid, moment.path, moment.braking)
+        draw_bev(picture[:_PANEL, _CAMERA_WIDTH:], moment.view.bev, moment.grid, moment.view.path, moment.braking)
         canvas = Canvas(picture)
         self._draw_title(canvas, moment)
         self._draw_car(canvas, moment)
@@ -90,10 +90,10 @@ class Dashboard:
         y = _PANEL + 14
         width = canvas.text(f"{moment.speed_mps * 3.6:.0f}", left, y, 52, _TEXT)
         canvas.text("km/h", left + width + 8, y + 33, 16, _MUTED)
-        if moment.target_speed_mps is not None:
+        if moment.view.target_speed_mps is not None:
             canvas.text("wants", right, y + 4, 13, _MUTED, align="right")
             colour = BRAKE_COLOUR if moment.braking else PATH_COLOUR
-            canvas.text(f"{moment.target_speed_mps * 3.6:.0f} km/h", right, y + 24, 24, colour, align="right")
+            canvas.text(f"{moment.view.target_speed_mps * 3.6:.0f} km/h", right, y + 24, 24, colour, align="right")
         y += 76
         _draw_arrow(canvas, left + 8, y + 9, moment.hint.command)
         hint = _HINTS[moment.hint.command]
@@ -101,12 +101,12 @@ class Dashboard:
             hint += f" in {moment.hint.distance_m:.0f} m" if moment.hint.distance_m >= 1.0 else " now"
         canvas.text(hint, left + 28, y, 16, _TEXT)
         y += 34
-        if moment.light is not None:
-            seen = max(range(3), key=moment.light.__getitem__)
+        if moment.view.light is not None:
+            seen = max(range(3), key=moment.view.light.__getitem__)
             name, colour = (("no light ahead", _TRACK), ("light is green", _GREEN), ("light is red", _RED))[seen]
             canvas.dot(left + 8, y + 9, 8, colour)
             canvas.text(name, left + 28, y, 16, _TEXT if seen else _MUTED)
-            canvas.text(f"{moment.light[seen] * 100:.0f} %", right, y, 16, _MUTED, align="right")
+            canvas.text(f"{moment.view.light[seen] * 100:.0f} %", right, y, 16, _MUTED, align="right")
         y += 38
         share = moment.progress_m / moment.route_length_m if moment.route_length_m > 0 else 0.0
         canvas.bar(left, y, right - left, 8, share, _TEXT, _TRACK)
@@ -115,11 +115,11 @@ class Dashboard:
 
     @staticmethod
     def _draw_stages(canvas: Canvas, moment: Moment) -> None:
-        if moment.stages:
-            width = (796 - 28 + 6) / len(moment.stages)
-            for i, (name, place) in enumerate(moment.stages):
+        if moment.view.stages:
+            width = (796 - 28 + 6) / len(moment.view.stages)
+            for i, (name, place) in enumerate(moment.view.stages):
                 _draw_cell(canvas, 26 + i * width, _STRIP_Y + 40, width - 6, name, place)
-        timeline = moment.timeline
+        timeline = moment.view.timeline
         if timeline is None:
             return
         end_s = max([span.end_s for span in timeline.spans] + [timeline.ready_s or 0.0], default=0.0)
@@ -143,7 +143,7 @@ class Dashboard:
     def _draw_latency(canvas: Canvas, moment: Moment) -> None:
         y = _STRIP_Y + 19
         canvas.text("FROM PERCEPTION TO CONTROL", _SIDE_X, y, 12, _MUTED)
-        timeline = moment.timeline
+        timeline = moment.view.timeline
         latency = None if timeline is None else timeline.latency_s
         if timeline is not None and latency is None:
             canvas.text("dropped", _SIDE_X, y + 24, 30, _RED)
@@ -163,10 +163,10 @@ class Dashboard:
     def _draw_link(canvas: Canvas, moment: Moment) -> None:
         y = _STRIP_Y + 106
         canvas.line([(_SIDE_X, y - 4), (WIDTH - 28, y - 4)], _TRACK)
-        link, geometry = moment.link, moment.geometry
+        link, geometry = moment.view.link, moment.view.geometry
         if link is None or not link.available:
             canvas.dot(_SIDE_X + 6, y + 16, 6, _RED)
-            canvas.text("no roadside unit in reach", _SIDE_X + 22, y + 7, 16, _MUTED)
+            canvas.text("no radio link", _SIDE_X + 22, y + 7, 16, _MUTED)
             return
         sees = geometry is not None and geometry.line_of_sight
         columns = (("up", f"{link.up_bps / 1e6:.0f}", "Mbit/s"), ("down", f"{link.down_bps / 1e6:.0f}", "Mbit/s"),

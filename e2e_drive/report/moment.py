@@ -9,13 +9,29 @@ from scheduling.types import LinkGeometry, LinkState, Place, Timeline
 
 
 @dataclass(frozen=True)
-class Moment:
-    """Everything the dashboard draws, at one camera frame. Ego frame of ISO 8855; None = there is none yet.
+class View:
+    """What a driver has in mind. Ego frame of ISO 8855; None = there is none (yet).
 
-    picture: (H, W, 3) RGB of `camera`. path: (N, 2) the trajectory in use, in the *current* ego frame.
-    bev: (4, rows, columns) probabilities by `BevClass`. light: probabilities of none, green, red or yellow.
-    stages: name and place of every stage in the schedule of the frame that `timeline` tells of.
-    latencies_s: perception-to-control latency of the last frames, oldest first.
+    path: (N, 2) the trajectory in use, in the *current* ego frame. bev: (4, rows, columns) probabilities by
+    `BevClass`. light: probabilities of none, green, red or yellow. stages: name and place of every stage in the
+    schedule of the frame that `timeline` tells of.
+    """
+
+    path: FloatArray | None = None
+    target_speed_mps: float | None = None
+    bev: FloatArray | None = None
+    light: tuple[float, float, float] | None = None
+    stages: tuple[tuple[str, Place], ...] = ()
+    timeline: Timeline | None = None
+    link: LinkState | None = None
+    geometry: LinkGeometry | None = None
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Everything the dashboard draws, at one camera frame.
+
+    picture: (H, W, 3) RGB of `camera`. latencies_s: perception-to-control latency of the last frames, oldest first.
     """
 
     title: str
@@ -23,17 +39,10 @@ class Moment:
     picture: ImageArray
     camera: Camera
     grid: BevGrid
-    path: FloatArray | None
-    bev: FloatArray | None
-    light: tuple[float, float, float] | None
+    view: View
     speed_mps: float
-    target_speed_mps: float | None
     hint: RouteHint
     progress_m: float
     route_length_m: float
-    stages: tuple[tuple[str, Place], ...]
-    timeline: Timeline | None
-    link: LinkState | None
-    geometry: LinkGeometry | None
     latencies_s: tuple[float, ...]
     braking: bool = False

@@ -22,6 +22,7 @@ _BEV_COLOURS: tuple[tuple[BevClass, Colour], ...] = (
 _RIBBON_HALF_WIDTH_M = 0.85
 _EGO_HALF_LENGTH_M, _EGO_HALF_WIDTH_M = 2.45, 1.05
 _NEAR_M = 0.5  # nothing nearer to the camera is projected
+_BONNET_M = 3.4  # the path starts to be drawn where the road comes into view
 
 
 def smooth_path(path: FloatArray, spacing_m: float = 0.5, start_m: float = 0.0) -> FloatArray:
@@ -55,7 +56,7 @@ def draw_camera(out: ImageArray, picture: ImageArray, camera: Camera, path: Floa
         cv2.resize(picture, (width, height), dst=out, interpolation=cv2.INTER_AREA)
     if path is None:
         return
-    centre = smooth_path(path, start_m=1.5)
+    centre = smooth_path(path, start_m=_BONNET_M)
     if len(centre) < 3:
         return
     heading = np.gradient(centre, axis=0)

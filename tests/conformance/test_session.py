@@ -111,3 +111,13 @@ def test_bad_bytes_close_that_connection_only(world: carla.World, world_port: in
         sock.sendall(b"\xff\xff\xff\xff")  # no such stream
         assert sock.recv(16) == b""
     world.tick()
+
+
+def test_reloading_again_and_again(client: carla.Client, world: carla.World) -> None:
+    """A snapshot that reaches the episode which the client is just leaving can crash it: none may be sent then."""
+    episodes = set()
+    for _ in range(20):
+        world = client.reload_world(False)
+        episodes.add(world.id)
+        assert world.tick() == world.get_snapshot().frame
+    assert len(episodes) == 20

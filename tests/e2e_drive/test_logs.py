@@ -9,7 +9,7 @@ import pytest
 
 from bev import Camera, CameraRig, Command, EgoMotion, Pose2D, RouteHint, SensorFrame
 from e2e_drive.errors import UserError
-from e2e_drive.logs import DriveLog, InfractionNote, Labels, EgoTruth, read_drive, read_metadata
+from e2e_drive.logs import DriveLog, EgoTruth, InfractionNote, Labels, read_drive, read_metadata
 from planner.types import Control, Trajectory
 from scheduling.types import LinkGeometry, LinkState, Place, Schedule, Span, StageCost, StageGraph, StageNode, Timeline
 

@@ -1,0 +1,1 @@
+"""Benchmarks: each module has `run(...) -> {"metrics": {id: number}, "rows": [...]}`."""

@@ -1,0 +1,58 @@
+"""Every configuration composes, with every choice of every group, and what it describes can be built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from e2e_drive import config_dir
+from e2e_drive.apps.expert_run import RunConfig
+from e2e_drive.apps.options import build, plain, rig_of, world_of
+from planner import model_config_from
+from scheduling import ComputeBudget, LinkModel, Policy
+
+APPS = sorted(path.stem for path in config_dir().glob("*.yaml"))
+GROUPS = sorted((path.parent.name, path.stem) for path in config_dir().glob("*/*.yaml"))
+
+
+def composed(app: str, *overrides: str) -> DictConfig:
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        return compose(app, list(overrides))
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_every_app_composes(app: str) -> None:
+    composed(app, *(["bench=scheduler"] if app == "bench" else []))
+
+
+@pytest.mark.parametrize(("group", "choice"), [pair for pair in GROUPS if pair[0] not in ("experiment", "model")])
+def test_every_choice_of_a_drive_can_be_built(group: str, choice: str) -> None:
+    extra = ["routes.path=x.xml"] if (group, choice) == ("routes", "file") else []
+    cfg = composed("evaluate", f"{group}={choice}", *extra)
+    assert rig_of(cfg).cameras
+    assert world_of(cfg, 3).seed == 3
+    assert isinstance(instantiate(cfg.soc), ComputeBudget)
+    assert isinstance(instantiate(cfg.edge), ComputeBudget)
+    assert isinstance(instantiate(cfg.link), LinkModel)
+    assert isinstance(instantiate(cfg.scheduler), Policy)
+
+
+@pytest.mark.parametrize("experiment", [choice for group, choice in GROUPS if group == "experiment"])
+def test_every_experiment_composes(experiment: str) -> None:
+    cfg = composed("evaluate", f"experiment={experiment}", "link=fixed", "link.latency_s=2.0", "rig.blackout=true")
+    assert cfg.link.latency_s == 2.0
+    assert cfg.rig.blackout is True
+
+
+def test_model_and_run_configurations_build() -> None:
+    cfg = composed("train")
+    model_config_from(plain(cfg.model), rig_of(cfg))
+    assert build("run", RunConfig.from_options, plain(composed("collect").run)).frames > 0
+
+
+def test_configs_lie_beside_the_packages() -> None:
+    assert config_dir() == Path(__file__).resolve().parents[2] / "configs"
