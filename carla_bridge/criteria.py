@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from enum import Enum
 
 import carla
-import numpy as np
 
 from bev import Pose2D
 from carla_bridge.convert import location_to_carla, wrap_angle
@@ -74,7 +73,7 @@ class CriteriaConfig:
     speed_checkpoints: int = 4
     traffic_radius_m: float = 50.0
     light_reach_m: float = 60.0  # a red light nearer than this explains why one stands
-    queue_m: float = 12.0  # and so does a car ahead, centre to centre, that moves slower than this:
+    queue_m: float = 40.0  # and so does a car ahead (waiting before or behind a junction) that is slower than this:
     queue_mps: float = 1.0
 
 
@@ -189,11 +188,10 @@ class Criteria:
             self._outside_m += math.hypot(truth.ego.pose.x - self._last.pose.x, truth.ego.pose.y - self._last.pose.y)
 
     def _watch_speed(self, truth: Truth) -> None:
-        """At checkpoints along the route: own mean speed over that of the moving traffic nearby. Time spent standing at
-        a red light or behind a standing car does not count."""
+        """At checkpoints along the route: own mean speed over that of the traffic nearby. Ticks in which the ego has to
+        stand, at a red light or behind a standing car, are left out on both sides."""
         ego = truth.ego.pose
         around = [abs(body.speed_mps) for body in truth.others if body.type_id.startswith("vehicle.")
-                  and abs(body.speed_mps) > self.config.blocked_mps
                   and math.hypot(body.pose.x - ego.x, body.pose.y - ego.y) < self.config.traffic_radius_m]
         if around and not (abs(truth.ego.speed_mps) <= self.config.blocked_mps and self._has_to_wait(truth)):
             self._speeds.append((abs(truth.ego.speed_mps), sum(around) / len(around)))
@@ -211,9 +209,13 @@ class Criteria:
         line = next((line for arc, line in self._route_lines if 0.0 <= arc - front < self.config.light_reach_m), None)
         if line is not None and truth.lights.get(line.light_id) in (LightColour.RED, LightColour.YELLOW):
             return True
-        ahead = [truth.ego.pose.transform_to_local(np.array([[body.pose.x, body.pose.y]]))[0]
-                 for body in truth.others if abs(body.speed_mps) < self.config.queue_mps]
-        return any(0.0 < x < self.config.queue_m and abs(y) < 2.0 for x, y in ahead)
+        here = self._tracker.progress_m
+        for body in truth.others:
+            if abs(body.speed_mps) < self.config.queue_mps:
+                arc, side = self.route.project(body.pose.x, body.pose.y, here, here + self.config.queue_m + 5.0)
+                if 1.0 < arc - here < self.config.queue_m and abs(side) < 2.0:
+                    return True
+        return False
 
     def _watch_end(self, truth: Truth) -> None:
         assert self._start_s is not None

@@ -45,16 +45,19 @@ class _Sensor:
         return self.last is None or frame >= self.last + self.period
 
     def take(self, frame: Frame, timeout_s: float) -> Any | None:
-        """The reading of this frame; older ones are thrown away. None if it has not come in time."""
+        """The reading of this frame. Older ones are thrown away, but tell when the next is due. None if it has not come
+        in time or is not due after all."""
         deadline = time.monotonic() + timeout_s
         while True:
             try:
                 reading = self._inbox.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
                 return None
+            self.last = reading.frame
             if reading.frame >= frame:
-                self.last = reading.frame
                 return reading
+            if not self.due(frame):
+                return None
 
     def drain(self) -> list[Any]:
         found = []
@@ -108,13 +111,13 @@ class SensorHub:
             if sensor.name == "collision" or not sensor.due(frame):
                 continue
             deadline = time.monotonic() + (0.3 if first and sensor.last is None else timeout_s)
-            while (reading := sensor.take(frame, 0.1)) is None and time.monotonic() < deadline:
+            while (reading := sensor.take(frame, 0.1)) is None and sensor.due(frame) and time.monotonic() < deadline:
                 dead = death()
                 if dead is not None:
                     raise WorldDied(dead)
             if reading is not None:
                 got[sensor.name] = reading
-            elif not first:
+            elif not first and sensor.due(frame):
                 raise WorldDied(f"sensor {sensor.name!r} has sent nothing for frame {frame} in {timeout_s:.0f} s")
         contacts = self._contacts(frame)
         *_, yaw_rate = turn_rates_from_carla(got["imu"].gyroscope)

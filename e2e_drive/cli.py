@@ -34,6 +34,7 @@ _QUIET_HYDRA = (
     "hydra/hydra_logging=disabled",
     "hydra/job_logging=disabled",
 )
+_THE_USERS = (UserError, HydraException, OmegaConfBaseException)  # errors of whoever typed the command
 USAGE = "usage: e2e-drive COMMAND [key=value ...] [--cfg job] [--multirun]"
 
 
@@ -59,21 +60,27 @@ def _run_app(command: str, overrides: list[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors reach us instead of Hydra's own report and exit code 1
     sys.argv = [f"e2e-drive {command}", *_QUIET_HYDRA, *overrides]
     codes: list[int] = []
+
+    def job(cfg: DictConfig) -> None:
+        try:
+            codes.append(module.run(cfg))
+            if codes[-1] == EXIT_INTERRUPTED:
+                raise KeyboardInterrupt  # and with it the jobs of a --multirun that have not begun
+        except _THE_USERS as error:  # caught in here, because Hydra would print a line of its own about it
+            codes.append(_complain(f"{command}: {_one_line(error)}"))
+
     try:
-        _hydra_app(command, module.run, codes)()
-    except (UserError, HydraException, OmegaConfBaseException) as error:
+        _hydra_app(command, job)()
+    except _THE_USERS as error:
         return _complain(f"{command}: {_one_line(error)}")
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return max(codes, default=0)
 
 
-def _hydra_app(name: str, run: Callable[[DictConfig], int], codes: list[int]) -> Callable[[], None]:
-    """`run` as a Hydra app with the configuration `name`; each job's exit code is appended to codes."""
+def _hydra_app(name: str, job: Callable[[DictConfig], None]) -> Callable[[], None]:
+    """`job` as a Hydra app with the configuration `name`."""
     import hydra  # half a second that `e2e-drive --help` need not wait for
-
-    def job(cfg: DictConfig) -> None:
-        codes.append(run(cfg))
 
     decorated: Callable[[], None] = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=name)(job)
     return decorated

@@ -49,7 +49,7 @@ def _union(actor: Actor) -> bytes:
         control = actor.control
         return VEHICLE_STATE.pack(
             control.throttle, control.steer, control.brake, control.hand_brake, control.reverse,
-            control.manual_gear_shift, control.gear, actor.speed_limit_kmh, actor.light_flags & 0xFF,
+            control.manual_gear_shift, control.gear, actor.speed_limit_kmh, int(actor.at_light_state),
             actor.at_traffic_light, actor.at_light_id, 0,
         )
     if actor.kind is ActorKind.WALKER:

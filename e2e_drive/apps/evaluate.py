@@ -179,7 +179,15 @@ def _loop(
     """Tick by tick until the drive is over; a world that dies and Ctrl-C end it here, in order."""
     start = time.perf_counter()
     route = session.route
-    bar = tqdm(total=round(route.length_m), unit="m", desc=route.name, dynamic_ncols=True, leave=False)
+    bar = tqdm(
+        total=round(route.length_m),
+        unit="m",
+        desc=route.name,
+        miniters=0,
+        mininterval=0.5,
+        dynamic_ncols=True,
+        leave=False,
+    )
     try:
         while True:
             control = driver.step(frame)
@@ -196,6 +204,7 @@ def _loop(
     except WorldDied as error:
         course.exit_code, course.why = EXIT_WORLD_DIED, str(error)
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not cost the files that are being finished
         course.exit_code, course.why = EXIT_INTERRUPTED, "interrupted"
     finally:
         course.drive_wall_s = time.perf_counter() - start

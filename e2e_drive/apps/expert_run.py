@@ -58,7 +58,8 @@ class RunConfig:
     @classmethod
     def from_options(cls, **options: Any) -> RunConfig:
         """Lists, as configuration files have them, become tuples."""
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in options.items()})
+        tuples: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in options.items()}
+        return cls(**tuples)
 
 
 class Tugs:

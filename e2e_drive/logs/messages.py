@@ -86,7 +86,9 @@ def image_message(name: str, image: ImageArray, time_s: float) -> Any:
 def image_of(message: Any) -> ImageArray:
     """Foxglove's CompressedImage -> (H, W, 3) RGB."""
     bgr = cv2.imdecode(np.frombuffer(message.data, dtype=np.uint8), cv2.IMREAD_COLOR)
-    return np.ascontiguousarray(bgr[:, :, ::-1])
+    if bgr is None:
+        raise ValueError(f"a picture of camera {message.frame_id!r} is no valid {message.format}")
+    return np.ascontiguousarray(bgr[:, :, ::-1], dtype=np.uint8)
 
 
 def ego_message(frame_id: int, time_s: float, ego: EgoMotion) -> Any:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 Colour = tuple[int, int, int]
+Align = Literal["left", "centre", "right"]
 Mask = npt.NDArray[np.uint8]  # coverage, 0..255
 _SUPERSAMPLING = 4
 _SUBPIXEL_BITS = 4  # cv2 takes fixed-point coordinates
@@ -61,7 +62,7 @@ class Canvas:
         colour: Colour,
         *,
         bold: bool = False,
-        align: Literal["left", "centre", "right"] = "left",
+        align: Align = "left",
     ) -> int:
         """One line whose ascenders reach up to y; returns its width."""
         mask, top = _text_mask(text, size, bold)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from bev import Command, ImageArray
-from e2e_drive.report.canvas import Canvas, Colour
+from e2e_drive.report.canvas import Align, Canvas, Colour
 from e2e_drive.report.moment import Moment
 from e2e_drive.report.scene import BRAKE_COLOUR, PATH_COLOUR, draw_bev, draw_camera
 from scheduling.types import Place, Span
@@ -132,7 +132,7 @@ class Dashboard:
         base = _row_y(len(_RESOURCE_COLOURS))
         for i in range(6):
             at = axis_ms * i / 5
-            align = "left" if i == 0 else "right" if i == 5 else "centre"
+            align: Align = "left" if i == 0 else "right" if i == 5 else "centre"
             label = f"{at:.0f} ms" if i == 5 else f"{at:.0f}"
             canvas.text(label, _CHART_X + at * per_ms, base - 3, 11, _MUTED, align=align)
         if timeline.latency_s is not None:

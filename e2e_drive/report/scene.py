@@ -22,7 +22,7 @@ _BEV_COLOURS: tuple[tuple[BevClass, Colour], ...] = (
 _RIBBON_HALF_WIDTH_M = 0.85
 _EGO_HALF_LENGTH_M, _EGO_HALF_WIDTH_M = 2.45, 1.05
 _NEAR_M = 0.5  # nothing nearer to the camera is projected
-_BONNET_M = 3.4  # the path starts to be drawn where the road comes into view
+_BONNET_M = 4.6  # the path starts to be drawn where the road comes into view
 
 
 def smooth_path(path: FloatArray, spacing_m: float = 0.5, start_m: float = 0.0) -> FloatArray:
@@ -53,7 +53,7 @@ def draw_camera(out: ImageArray, picture: ImageArray, camera: Camera, path: Floa
     if picture.shape[:2] == (height, width):
         out[:] = picture
     else:
-        cv2.resize(picture, (width, height), dst=out, interpolation=cv2.INTER_AREA)
+        cv2.resize(picture, (width, height), dst=out, interpolation=cv2.INTER_CUBIC)
     if path is None:
         return
     centre = smooth_path(path, start_m=_BONNET_M)

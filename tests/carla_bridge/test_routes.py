@@ -113,3 +113,8 @@ def test_hint_is_as_coarse_as_a_voice_prompt() -> None:
     follow = RouteHint(Command.FOLLOW, 60.0)
     straight = [RouteHint(Command.STRAIGHT, metres) for metres in (60.0, 40.0, 0.0, 0.0)]
     assert heard == [follow, follow, *straight, follow]
+
+
+def test_the_shipped_routes_file_is_the_first_drive() -> None:
+    (shipped,) = load_routes(gridley(), Path(__file__).parents[2] / "configs" / "routes" / "first_drive.xml")
+    assert shipped.lanes == find_first_drive_route(gridley()).lanes
