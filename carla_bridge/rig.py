@@ -124,10 +124,6 @@ class SensorHub:
         return Readings(self._images(self._rig.cameras, got), self._images(self._extra, got),
                         (got["gnss"].latitude, got["gnss"].longitude), yaw_rate, contacts)
 
-    @property
-    def primed(self) -> bool:
-        return all(sensor.last is not None for sensor in self._sensors.values() if sensor.name != "collision")
-
     def stop(self) -> None:
         """Closes the streams; makes no call to the server."""
         for sensor in self._sensors.values():

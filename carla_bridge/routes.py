@@ -189,7 +189,7 @@ def command_of(lanes: Sequence[Lane]) -> Command:
     return Command.LEFT if turn > TURN_RAD else Command.RIGHT if turn < -TURN_RAD else Command.STRAIGHT
 
 
-def find_first_drive_route(graph: LaneGraph, low_m: float = 320.0, high_m: float = 450.0) -> Route:
+def find_first_drive_route(graph: LaneGraph, low_m: float = 305.0, high_m: float = 345.0) -> Route:
     """The town's show route, the same for every seed: at least one left turn, one right turn and two traffic lights;
     among all such, straight crossings and more lights first, then the length nearest to the middle."""
     best: tuple[tuple[float, ...], Route] | None = None

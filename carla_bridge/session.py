@@ -218,6 +218,10 @@ class Session:
         assert self._hub is not None, "start() first"
         assert self._ego is not None
         assert self._pacemaker is not None
+        dead = self._death()
+        if dead is not None:
+            self._dead = True
+            raise WorldDied(dead)
         with self._guarded():
             # Answered only once it is in force, and with it all that was sent before: the tick comes from another
             # process, and nothing orders the messages of two.

@@ -58,7 +58,9 @@ def _run_app(command: str, overrides: list[str]) -> int:
     """Runs one Hydra app; what the user got wrong is one line on stderr and exit code 2."""
     module = importlib.import_module(COMMANDS[command][0])
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors reach us instead of Hydra's own report and exit code 1
-    sys.argv = [f"e2e-drive {command}", *_QUIET_HYDRA, *overrides]
+    # beside the user's first override: Hydra's parser wants overrides in one piece, wherever flags stand
+    first = next((i for i, word in enumerate(overrides) if "=" in word and not word.startswith("-")), 0)
+    sys.argv = [f"e2e-drive {command}", *overrides[:first], *_QUIET_HYDRA, *overrides[first:]]
     codes: list[int] = []
 
     def job(cfg: DictConfig) -> None:
