@@ -28,7 +28,7 @@ COMMANDS = {
 # Hydra makes no folders of its own and writes no log files: what a command leaves behind is in its `out` folder.
 _QUIET_HYDRA = (
     "hydra.run.dir=.",
-    "hydra.sweep.dir=.",
+    "hydra.sweep.dir=${oc.select:out,.}",
     "hydra.sweep.subdir=.",
     "hydra.output_subdir=null",
     "hydra/hydra_logging=disabled",

@@ -12,7 +12,7 @@ from carla_bridge.roadside import RoadsideUnits
 from carla_bridge.session import Session
 from e2e_drive.report import View
 from e2e_drive.stack import DrivingStack, StepRecord
-from planner import SPEED_CLASSES_MPS, Control
+from planner import SPEED_CLASSES_MPS, Control, Trajectory
 from planner.control import path_from_here
 from scheduling import LinkGeometry
 
@@ -63,7 +63,7 @@ class StackDriver:
         trajectory, schedule = record.trajectory, record.schedule
         return View(
             path=None if trajectory is None else path_from_here(trajectory, record.frame.ego)[1:],
-            target_speed_mps=None if trajectory is None else float(trajectory.speed_probabilities @ SPEED_CLASSES_MPS),
+            target_speed_mps=None if trajectory is None else self._target_speed(trajectory),
             bev=self._bev,
             light=self._light,
             stages=()
@@ -73,6 +73,11 @@ class StackDriver:
             link=record.link,
             geometry=record.geometry,
         )
+
+    def _target_speed(self, trajectory: Trajectory) -> float:
+        """What the controller makes of the speed classes."""
+        stop = trajectory.speed_probabilities[0] > self.stack.controller.config.stop_probability
+        return 0.0 if stop else float(trajectory.speed_probabilities @ SPEED_CLASSES_MPS)
 
 
 class ExpertDriver:
