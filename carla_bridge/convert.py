@@ -40,8 +40,9 @@ def wrap_angle(angle: float) -> float:
 def compose(pose: Pose2D, local: Pose2D) -> Pose2D:
     """A pose given in the frame of another one -> the frame that one is given in."""
     cos, sin = math.cos(pose.yaw), math.sin(pose.yaw)
-    return Pose2D(pose.x + cos * local.x - sin * local.y, pose.y + sin * local.x + cos * local.y,
-                  wrap_angle(pose.yaw + local.yaw))
+    return Pose2D(
+        pose.x + cos * local.x - sin * local.y, pose.y + sin * local.x + cos * local.y, wrap_angle(pose.yaw + local.yaw)
+    )
 
 
 def vector_from_carla(vector: carla.Vector3D) -> tuple[float, float, float]:
@@ -64,8 +65,14 @@ def turn_rates_from_carla(vector: carla.Vector3D) -> tuple[float, float, float]:
 
 def pose_from_carla(transform: carla.Transform) -> Pose3D:
     place, turn = transform.location, transform.rotation
-    return Pose3D(place.x, -place.y, place.z, roll=math.radians(turn.roll), pitch=-math.radians(turn.pitch),
-                  yaw=wrap_angle(-math.radians(turn.yaw)))
+    return Pose3D(
+        place.x,
+        -place.y,
+        place.z,
+        roll=math.radians(turn.roll),
+        pitch=-math.radians(turn.pitch),
+        yaw=wrap_angle(-math.radians(turn.yaw)),
+    )
 
 
 def pose_to_carla(pose: Pose3D) -> carla.Transform:
@@ -76,8 +83,9 @@ def pose_to_carla(pose: Pose3D) -> carla.Transform:
 
 
 def control_to_carla(control: Control) -> carla.VehicleControl:
-    return carla.VehicleControl(throttle=float(control.throttle), brake=float(control.brake),
-                                steer=float(-control.steer))
+    return carla.VehicleControl(
+        throttle=float(control.throttle), brake=float(control.brake), steer=float(-control.steer)
+    )
 
 
 def control_from_carla(control: carla.VehicleControl) -> Control:
@@ -91,5 +99,6 @@ def mount_to_carla(camera: Camera, base: tuple[float, float, float], shift: Pose
     have their origin there. shift: a *virtual* ego pose, relative to the real one, for which the camera is to see.
     """
     at = compose(shift or Pose2D(0.0, 0.0, 0.0), Pose2D(camera.x, camera.y, camera.yaw))
-    return pose_to_carla(Pose3D(base[0] + at.x, base[1] + at.y, base[2] + camera.z, roll=camera.roll,
-                                pitch=camera.pitch, yaw=at.yaw))
+    return pose_to_carla(
+        Pose3D(base[0] + at.x, base[1] + at.y, base[2] + camera.z, roll=camera.roll, pitch=camera.pitch, yaw=at.yaw)
+    )

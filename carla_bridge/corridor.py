@@ -54,8 +54,14 @@ def predict(body: Body, ahead_s: float) -> Body:
     turn = body.yaw_rate_rps * ahead_s
     chord = body.speed_mps * ahead_s * (math.sin(turn / 2.0) / (turn / 2.0) if abs(turn) > 1e-6 else 1.0)
     heading = body.pose.yaw + turn / 2.0
-    return replace(body, pose=Pose2D(body.pose.x + chord * math.cos(heading), body.pose.y + chord * math.sin(heading),
-                                     wrap_angle(body.pose.yaw + turn)))
+    return replace(
+        body,
+        pose=Pose2D(
+            body.pose.x + chord * math.cos(heading),
+            body.pose.y + chord * math.sin(heading),
+            wrap_angle(body.pose.yaw + turn),
+        ),
+    )
 
 
 def _gap(route: Route, progress_m: float, ego: Body, body: Body) -> float | None:

@@ -98,14 +98,20 @@ class LaneCheck:
 class Criteria:
     """Watches one drive. Call `update` once a tick; it returns what is new. `ended` says why the drive is over."""
 
-    def __init__(self, route: Route, stop_lines: Sequence[StopLine], in_lane: Callable[[Pose2D], bool],
-                 config: CriteriaConfig | None = None) -> None:
+    def __init__(
+        self,
+        route: Route,
+        stop_lines: Sequence[StopLine],
+        in_lane: Callable[[Pose2D], bool],
+        config: CriteriaConfig | None = None,
+    ) -> None:
         self.config = config or CriteriaConfig()
         self.route = route
         self.infractions: list[Infraction] = []
         self.ended: InfractionKind | str | None = None  # COMPLETED, or the kind that ended the drive
         self.timeout_s = self.config.timeout_base_s + route.length_m / (
-            self.config.timeout_speed_share * float(route.speed_limits_mps.mean()))
+            self.config.timeout_speed_share * float(route.speed_limits_mps.mean())
+        )
         self._tracker = RouteTracker(route)  # on true positions, whatever the car believes
         self._stop_lines, self._in_lane = tuple(stop_lines), in_lane
         self._route_lines = lines_on_route(route, stop_lines)
@@ -148,11 +154,25 @@ class Criteria:
         fraction = min(1.0, self._outside_m / self.route.length_m)
         infractions = list(self.infractions)
         if fraction > 0.0 and self._last is not None:
-            infractions.append(Infraction(
-                InfractionKind.OUTSIDE_LANES, self._now_s, self._last.pose.x, self._last.pose.y, 0,
-                f"{self._outside_m:.1f} m ({100.0 * fraction:.1f} % of the route) outside the lanes", fraction))
-        return RouteOutcome(status, self.completion, tuple(infractions), fraction, self.route.length_m,
-                            0.0 if self._start_s is None else self._now_s - self._start_s)
+            infractions.append(
+                Infraction(
+                    InfractionKind.OUTSIDE_LANES,
+                    self._now_s,
+                    self._last.pose.x,
+                    self._last.pose.y,
+                    0,
+                    f"{self._outside_m:.1f} m ({100.0 * fraction:.1f} % of the route) outside the lanes",
+                    fraction,
+                )
+            )
+        return RouteOutcome(
+            status,
+            self.completion,
+            tuple(infractions),
+            fraction,
+            self.route.length_m,
+            0.0 if self._start_s is None else self._now_s - self._start_s,
+        )
 
     def _add(self, kind: InfractionKind, truth: Truth, actor: int, detail: str, value: float = 1.0) -> None:
         pose = truth.ego.pose
@@ -169,9 +189,13 @@ class Criteria:
                 continue
             self._last_contact_s[contact.other_id] = truth.time_s
             if not merged:
-                kind = (InfractionKind.PEDESTRIAN if contact.other_type.startswith("walker.")
-                        else InfractionKind.VEHICLE if contact.other_type.startswith("vehicle.")
-                        else InfractionKind.STATIC)
+                kind = (
+                    InfractionKind.PEDESTRIAN
+                    if contact.other_type.startswith("walker.")
+                    else InfractionKind.VEHICLE
+                    if contact.other_type.startswith("vehicle.")
+                    else InfractionKind.STATIC
+                )
                 detail = f"with {contact.other_type or 'scenery'} at {speed:.1f} m/s"
                 self._add(kind, truth, contact.other_id, detail)
 
@@ -191,12 +215,18 @@ class Criteria:
         """At checkpoints along the route: own mean speed over that of the traffic nearby. Ticks in which the ego has to
         stand, at a red light or behind a standing car, are left out on both sides."""
         ego = truth.ego.pose
-        around = [abs(body.speed_mps) for body in truth.others if body.type_id.startswith("vehicle.")
-                  and math.hypot(body.pose.x - ego.x, body.pose.y - ego.y) < self.config.traffic_radius_m]
+        around = [
+            abs(body.speed_mps)
+            for body in truth.others
+            if body.type_id.startswith("vehicle.")
+            and math.hypot(body.pose.x - ego.x, body.pose.y - ego.y) < self.config.traffic_radius_m
+        ]
         if around and not (abs(truth.ego.speed_mps) <= self.config.blocked_mps and self._has_to_wait(truth)):
             self._speeds.append((abs(truth.ego.speed_mps), sum(around) / len(around)))
-        while self._checkpoint <= self.config.speed_checkpoints and \
-                self.completion >= self._checkpoint / self.config.speed_checkpoints:
+        while (
+            self._checkpoint <= self.config.speed_checkpoints
+            and self.completion >= self._checkpoint / self.config.speed_checkpoints
+        ):
             self._checkpoint += 1
             own, traffic = (sum(pair[i] for pair in self._speeds) for i in range(2))
             if traffic > 0.0 and own < traffic:
@@ -239,8 +269,10 @@ class Criteria:
 
 def front_of(body: Body) -> tuple[float, float]:
     """The middle of the front bumper."""
-    return (body.pose.x + body.half_length_m * math.cos(body.pose.yaw),
-            body.pose.y + body.half_length_m * math.sin(body.pose.yaw))
+    return (
+        body.pose.x + body.half_length_m * math.cos(body.pose.yaw),
+        body.pose.y + body.half_length_m * math.sin(body.pose.yaw),
+    )
 
 
 def crosses(line: StopLine, then: tuple[float, float], now: tuple[float, float]) -> bool:

@@ -93,17 +93,23 @@ class Expert:
         if governing is not None and self._must_stop(governing, ego.speed_mps):
             limits.append((self._stop_speed(governing.distance_m - self.config.stop_margin_m), "light"))
         for obstacle in obstacles[:3]:
-            limits.append((self._follow_speed(ego.speed_mps, limits[0][0], obstacle),
-                           "crossing" if obstacle.crossing else "lead"))
+            limits.append(
+                (self._follow_speed(ego.speed_mps, limits[0][0], obstacle), "crossing" if obstacle.crossing else "lead")
+            )
         front = self.tracker.progress_m + ego.half_length_m
         blocked = self._blocked_junction_m(obstacles, front, 2.0 * ego.half_length_m)
         if blocked is not None:
             limits.append((self._stop_speed(blocked), "junction"))
         target, reason = min(limits, key=lambda limit: limit[0])
         path = self.path(truth)
-        return ExpertDecision(self._control(truth, target, path), target,
-                              path if virtual is None else self.path(truth, virtual),
-                              governing.light if governing else Light.NONE, reason, governing)
+        return ExpertDecision(
+            self._control(truth, target, path),
+            target,
+            path if virtual is None else self.path(truth, virtual),
+            governing.light if governing else Light.NONE,
+            reason,
+            governing,
+        )
 
     def path(self, truth: Truth, virtual: Pose2D | None = None) -> FloatArray:
         """The route's line ahead, every PATH_SPACING_M, in the ego frame or that of a virtual pose in it."""
@@ -152,10 +158,16 @@ class Expert:
 
     def _follow_speed(self, speed_mps: float, free_mps: float, obstacle: Obstacle) -> float:
         config = self.config
-        wanted = config.standstill_gap_m + max(0.0, speed_mps * config.headway_s + speed_mps * (
-            speed_mps - obstacle.speed_mps) / (2.0 * math.sqrt(config.accelerate_mps2 * config.brake_mps2)))
+        wanted = config.standstill_gap_m + max(
+            0.0,
+            speed_mps * config.headway_s
+            + speed_mps
+            * (speed_mps - obstacle.speed_mps)
+            / (2.0 * math.sqrt(config.accelerate_mps2 * config.brake_mps2)),
+        )
         acceleration = config.accelerate_mps2 * (
-            1.0 - (speed_mps / free_mps) ** 4 - (wanted / max(obstacle.gap_m, 0.1)) ** 2)
+            1.0 - (speed_mps / free_mps) ** 4 - (wanted / max(obstacle.gap_m, 0.1)) ** 2
+        )
         return float(np.clip(speed_mps + acceleration * config.respond_s, 0.0, free_mps))
 
     def _blocked_junction_m(self, obstacles: list[Obstacle], front_m: float, length_m: float) -> float | None:
@@ -172,8 +184,14 @@ class Expert:
         ego = EgoMotion(truth.ego.speed_mps, truth.ego.yaw_rate_rps, truth.ego.pose)
         times = WAYPOINT_SPACING_S * np.arange(1, WAYPOINTS + 1)
         places = self.route.points_at(self.tracker.progress_m + target_mps * times)
-        trajectory = Trajectory(truth.frame_id, truth.time_s, truth.ego.pose, path, speed_distribution(target_mps),
-                                truth.ego.pose.transform_to_local(places))
+        trajectory = Trajectory(
+            truth.frame_id,
+            truth.time_s,
+            truth.ego.pose,
+            path,
+            speed_distribution(target_mps),
+            truth.ego.pose.transform_to_local(places),
+        )
         return self._controller.control(trajectory, truth.time_s, ego)
 
 

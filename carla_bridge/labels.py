@@ -51,8 +51,10 @@ class BevLabels:
         window = self._window(pose)
         vehicles = np.zeros(window.shape[:2], np.uint8)
         for body in truth.others:
-            if body.type_id.startswith("vehicle.") and \
-                    np.hypot(body.pose.x - pose.x, body.pose.y - pose.y) < self.grid.x_max_m * 2.0:
+            if (
+                body.type_id.startswith("vehicle.")
+                and np.hypot(body.pose.x - pose.x, body.pose.y - pose.y) < self.grid.x_max_m * 2.0
+            ):
                 self._fill(vehicles, pose.transform_to_local(body.corners()))
         stop = np.zeros_like(vehicles)
         if governing is not None and governing.light == Light.RED_OR_YELLOW:
@@ -84,8 +86,10 @@ class BevLabels:
 
     def _fill(self, canvas: Raster, corners: FloatArray) -> None:
         """A convex polygon given in the ego frame."""
-        pixels = np.stack([(self.grid.y_max_m - corners[:, 1]) / PIXEL_M - 0.5,
-                           (self.grid.x_max_m - corners[:, 0]) / PIXEL_M - 0.5], axis=1)
+        pixels = np.stack(
+            [(self.grid.y_max_m - corners[:, 1]) / PIXEL_M - 0.5, (self.grid.x_max_m - corners[:, 0]) / PIXEL_M - 0.5],
+            axis=1,
+        )
         cv2.fillConvexPoly(canvas, np.round(pixels * 2**SUBPIXEL_BITS).astype(np.int32), 1, shift=SUBPIXEL_BITS)
 
     def _pixels(self, points: FloatArray) -> FloatArray:
@@ -98,11 +102,18 @@ class BevLabels:
             normal = np.stack([-np.sin(lane.yaws), np.cos(lane.yaws)], axis=1) * (lane.width_m / 2.0)
             left, right = self._subpixels(lane.points + normal), self._subpixels(lane.points - normal)
             for i in range(len(lane.points) - 1):
-                cv2.fillConvexPoly(road, np.array([left[i], left[i + 1], right[i + 1], right[i]]), 1,
-                                   shift=SUBPIXEL_BITS)
+                cv2.fillConvexPoly(
+                    road, np.array([left[i], left[i + 1], right[i + 1], right[i]]), 1, shift=SUBPIXEL_BITS
+                )
         for edge in marked_edges(graph):
-            cv2.polylines(lines, [self._subpixels(edge)], False, 1, thickness=max(1, round(LINE_WIDTH_M / PIXEL_M)),
-                          shift=SUBPIXEL_BITS)
+            cv2.polylines(
+                lines,
+                [self._subpixels(edge)],
+                False,
+                1,
+                thickness=max(1, round(LINE_WIDTH_M / PIXEL_M)),
+                shift=SUBPIXEL_BITS,
+            )
         self._town = np.stack([road, lines], axis=2)
 
     def _subpixels(self, points: FloatArray) -> npt.NDArray[np.int32]:
@@ -117,8 +128,9 @@ def marked_edges(graph: LaneGraph) -> list[FloatArray]:
         for waypoint in graph.waypoints(key, SAMPLE_M):
             pose = pose_from_carla(waypoint.transform)
             markings = (waypoint.left_lane_marking, waypoint.right_lane_marking)
-            for run, marking, half in zip(runs, markings, (waypoint.lane_width / 2.0, -waypoint.lane_width / 2.0),
-                                          strict=True):
+            for run, marking, half in zip(
+                runs, markings, (waypoint.lane_width / 2.0, -waypoint.lane_width / 2.0), strict=True
+            ):
                 if marking is None or marking.type == carla.LaneMarkingType.NONE:
                     edges += [np.array(run)] if len(run) > 1 else []
                     run.clear()
@@ -128,8 +140,9 @@ def marked_edges(graph: LaneGraph) -> list[FloatArray]:
     return edges
 
 
-def future_waypoints(poses: FloatArray, times_s: FloatArray, at_s: float, virtual: Pose2D,
-                     wanted_s: FloatArray) -> FloatArray:
+def future_waypoints(
+    poses: FloatArray, times_s: FloatArray, at_s: float, virtual: Pose2D, wanted_s: FloatArray
+) -> FloatArray:
     """Labels from a recorded drive. poses (N, 2) ego places in the frame in which `virtual` is given, at times_s (N,);
     returns (K, 2) the places at at_s + wanted_s, in the virtual frame. Past the record's end: its last place."""
     when = at_s + np.asarray(wanted_s)

@@ -111,8 +111,15 @@ def _trace_lane(start: carla.Waypoint, following: carla.Waypoint, limits: dict[i
     poses.append(last)
     points = np.array([(pose.x, pose.y) for pose in poses])
     arc = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
-    return Lane(lane_key(start), points, np.unwrap([pose.yaw for pose in poses]), arc, start.lane_width,
-                limits.get(start.road_id, DEFAULT_LIMIT_MPS), start.junction_id if start.is_junction else -1)
+    return Lane(
+        lane_key(start),
+        points,
+        np.unwrap([pose.yaw for pose in poses]),
+        arc,
+        start.lane_width,
+        limits.get(start.road_id, DEFAULT_LIMIT_MPS),
+        start.junction_id if start.is_junction else -1,
+    )
 
 
 def _walk(start: carla.Waypoint, step_m: float) -> list[carla.Waypoint]:
@@ -130,8 +137,11 @@ def _find_signalised(world_map: carla.Map, lanes: dict[LaneKey, Lane]) -> frozen
     for landmark in world_map.get_all_landmarks_of_type(TRAFFIC_LIGHT_SIGNAL):
         spans = [(min(span), max(span)) for span in landmark.get_lane_validities()]
         for key, lane in lanes.items():
-            if key[0] == landmark.road_id and lane.junction_id < 0 \
-                    and (not spans or any(low <= key[2] <= high for low, high in spans)):
+            if (
+                key[0] == landmark.road_id
+                and lane.junction_id < 0
+                and (not spans or any(low <= key[2] <= high for low, high in spans))
+            ):
                 found.add(key)
     return frozenset(found)
 
@@ -142,6 +152,8 @@ def turn_of(yaws: Sequence[float] | FloatArray) -> float:
 
 
 def point_on(lane: Lane, arc_m: float) -> Pose2D:
-    return Pose2D(float(np.interp(arc_m, lane.arc_m, lane.points[:, 0])),
-                  float(np.interp(arc_m, lane.arc_m, lane.points[:, 1])),
-                  wrap_angle(float(np.interp(arc_m, lane.arc_m, lane.yaws))))
+    return Pose2D(
+        float(np.interp(arc_m, lane.arc_m, lane.points[:, 0])),
+        float(np.interp(arc_m, lane.arc_m, lane.points[:, 1])),
+        wrap_angle(float(np.interp(arc_m, lane.arc_m, lane.yaws))),
+    )

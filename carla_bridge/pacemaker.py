@@ -38,9 +38,14 @@ class Pacemaker:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
         with theirs:
             self._child = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(theirs.fileno())], pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, env=our_environment(),
-                start_new_session=True)
+                [sys.executable, "-m", __name__, str(theirs.fileno())],
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+                env=our_environment(),
+                start_new_session=True,
+            )
         self._pipe = Connection(ours.detach())
 
     def connect(self, host: str, port: int, timeout_s: float) -> None:

@@ -29,11 +29,31 @@ class WorldProcess:
     def __init__(self, town: str, seed: int, tick_s: float, start_timeout_s: float, port: int = 0) -> None:
         self.port = port or free_port_pair()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
-        command = [sys.executable, "-m", "carla_bridge.embedded", "--port", str(self.port), "--town", town,
-                   "--seed", str(seed), "--parent", str(os.getpid()), "--log-level", "WARNING",
-                   "--fixed-delta", str(tick_s)]  # so that no time passes before our first tick
-        self._child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log,
-                                       env=our_environment(), start_new_session=True)
+        command = [
+            sys.executable,
+            "-m",
+            "carla_bridge.embedded",
+            "--port",
+            str(self.port),
+            "--town",
+            town,
+            "--seed",
+            str(seed),
+            "--parent",
+            str(os.getpid()),
+            "--log-level",
+            "WARNING",
+            "--fixed-delta",
+            str(tick_s),
+        ]  # so that no time passes before our first tick
+        self._child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env=our_environment(),
+            start_new_session=True,
+        )
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         threading.Thread(target=self._drain, name="world-output", daemon=True).start()
         try:

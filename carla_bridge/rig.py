@@ -69,8 +69,16 @@ class _Sensor:
 class SensorHub:
     """Spawns the sensors of one car and waits for all that are due. `shift`: see from a virtual pose."""
 
-    def __init__(self, world: carla.World, ego: carla.Vehicle, base: tuple[float, float, float], rig: CameraRig,
-                 extra: tuple[Camera, ...], tick_s: float, camera_period_s: float) -> None:
+    def __init__(
+        self,
+        world: carla.World,
+        ego: carla.Vehicle,
+        base: tuple[float, float, float],
+        rig: CameraRig,
+        extra: tuple[Camera, ...],
+        tick_s: float,
+        camera_period_s: float,
+    ) -> None:
         self._world, self._ego, self._base, self._rig, self._extra = world, ego, base, rig, extra
         self._shift = Pose2D(0.0, 0.0, 0.0)
         self._pending: list[Any] = []
@@ -84,9 +92,12 @@ class SensorHub:
             self._spawn("gnss", "sensor.other.gnss", {}, at_base, 1)
             self._spawn("collision", "sensor.other.collision", {}, carla.Transform(), 1)
             for camera in (*rig.cameras, *extra):
-                attributes = {"image_size_x": camera.width, "image_size_y": camera.height,
-                              "fov": math.degrees(camera.fov_rad),
-                              "sensor_tick": 0.0 if period == 1 else camera_period_s}
+                attributes = {
+                    "image_size_x": camera.width,
+                    "image_size_y": camera.height,
+                    "fov": math.degrees(camera.fov_rad),
+                    "sensor_tick": 0.0 if period == 1 else camera_period_s,
+                }
                 self._spawn(camera.name, "sensor.camera.rgb", attributes, mount_to_carla(camera, base), period)
         except BaseException:
             self.stop()
@@ -121,8 +132,13 @@ class SensorHub:
                 raise WorldDied(f"sensor {sensor.name!r} has sent nothing for frame {frame} in {timeout_s:.0f} s")
         contacts = self._contacts(frame)
         *_, yaw_rate = turn_rates_from_carla(got["imu"].gyroscope)
-        return Readings(self._images(self._rig.cameras, got), self._images(self._extra, got),
-                        (got["gnss"].latitude, got["gnss"].longitude), yaw_rate, contacts)
+        return Readings(
+            self._images(self._rig.cameras, got),
+            self._images(self._extra, got),
+            (got["gnss"].latitude, got["gnss"].longitude),
+            yaw_rate,
+            contacts,
+        )
 
     def stop(self) -> None:
         """Closes the streams; makes no call to the server."""
@@ -130,8 +146,9 @@ class SensorHub:
             if sensor.actor.is_listening:
                 sensor.actor.stop()
 
-    def _spawn(self, name: str, kind: str, attributes: Mapping[str, float], mount: carla.Transform,
-               period: int) -> None:
+    def _spawn(
+        self, name: str, kind: str, attributes: Mapping[str, float], mount: carla.Transform, period: int
+    ) -> None:
         if name in self._sensors:
             raise ValueError(f"two sensors named {name!r}")
         blueprint = self._world.get_blueprint_library().find(kind)
@@ -151,9 +168,14 @@ class SensorHub:
         ripe = [event for event in self._pending if event.frame < frame]
         self._pending = [event for event in self._pending if event.frame >= frame]
         ripe.sort(key=lambda event: (event.frame, event.other_actor.id if event.other_actor else 0))
-        return tuple(Contact(event.other_actor.id if event.other_actor else 0,
-                             event.other_actor.type_id if event.other_actor else "static",
-                             math.hypot(*vector_from_carla(event.normal_impulse))) for event in ripe)
+        return tuple(
+            Contact(
+                event.other_actor.id if event.other_actor else 0,
+                event.other_actor.type_id if event.other_actor else "static",
+                math.hypot(*vector_from_carla(event.normal_impulse)),
+            )
+            for event in ripe
+        )
 
 
 def rgb_from_carla(image: carla.Image) -> ImageArray:

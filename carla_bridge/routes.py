@@ -63,13 +63,17 @@ class Route:
     @property
     def commands(self) -> tuple[Command, ...]:
         """What to do at each point: the command of the junction it lies in, FOLLOW elsewhere."""
-        inside = {int(i): span.command for span in self.junctions
-                  for i in np.flatnonzero((self.arc_m >= span.entry_m) & (self.arc_m < span.exit_m))}
+        inside = {
+            int(i): span.command
+            for span in self.junctions
+            for i in np.flatnonzero((self.arc_m >= span.entry_m) & (self.arc_m < span.exit_m))
+        }
         return tuple(inside.get(i, Command.FOLLOW) for i in range(len(self.points)))
 
     def pose_at(self, arc_m: float) -> Pose2D:
-        x, y, yaw = (float(np.interp(arc_m, self.arc_m, values))
-                     for values in (self.points[:, 0], self.points[:, 1], self.yaws))
+        x, y, yaw = (
+            float(np.interp(arc_m, self.arc_m, values)) for values in (self.points[:, 0], self.points[:, 1], self.yaws)
+        )
         return Pose2D(x, y, wrap_angle(yaw))
 
     def points_at(self, arcs_m: FloatArray) -> FloatArray:
@@ -77,15 +81,20 @@ class Route:
         arcs = np.asarray(arcs_m, dtype=np.float64)
         over = np.maximum(arcs - self.length_m, 0.0)
         heading = float(self.yaws[-1])
-        return np.stack([np.interp(arcs, self.arc_m, self.points[:, 0]) + over * math.cos(heading),
-                         np.interp(arcs, self.arc_m, self.points[:, 1]) + over * math.sin(heading)], axis=1)
+        return np.stack(
+            [
+                np.interp(arcs, self.arc_m, self.points[:, 0]) + over * math.cos(heading),
+                np.interp(arcs, self.arc_m, self.points[:, 1]) + over * math.sin(heading),
+            ],
+            axis=1,
+        )
 
     def project(self, x: float, y: float, low_m: float = 0.0, high_m: float = math.inf) -> tuple[float, float]:
         """Arc length of the nearest route point between two arc lengths, and the offset from it (left positive)."""
         first = max(0, int(np.searchsorted(self.arc_m, low_m, side="right")) - 1)
         last = min(len(self.points) - 1, int(np.searchsorted(self.arc_m, high_m)) + 1)
         first = min(first, last - 1)
-        start, end = self.points[first:last], self.points[first + 1:last + 1]
+        start, end = self.points[first:last], self.points[first + 1 : last + 1]
         along = end - start
         lengths = np.hypot(along[:, 0], along[:, 1])
         offset = np.array([x, y]) - start
@@ -142,9 +151,15 @@ class RouteTracker:
 
 def lines_on_route(route: Route, stop_lines: Sequence[StopLine]) -> list[tuple[float, StopLine]]:
     """The stop lines that a route comes to, in order, each with its arc length along the route."""
-    return sorted(((route.project(line.pose.x, line.pose.y, span.entry_m - 15.0, span.entry_m + 5.0)[0], line)
-                   for span in route.junctions for line in stop_lines
-                   if (line.lane[0], line.lane[2]) == (span.approach[0], span.approach[2])), key=lambda found: found[0])
+    return sorted(
+        (
+            (route.project(line.pose.x, line.pose.y, span.entry_m - 15.0, span.entry_m + 5.0)[0], line)
+            for span in route.junctions
+            for line in stop_lines
+            if (line.lane[0], line.lane[2]) == (span.approach[0], span.approach[2])
+        ),
+        key=lambda found: found[0],
+    )
 
 
 def route_along(graph: LaneGraph, lanes: Sequence[LaneKey], start_m: float, end_m: float, name: str) -> Route:
@@ -156,9 +171,17 @@ def route_along(graph: LaneGraph, lanes: Sequence[LaneKey], start_m: float, end_
         high = end_m if i == len(lanes) - 1 else lane.length_m
         arcs = np.unique(np.concatenate([[low, high], lane.arc_m[(lane.arc_m > low) & (lane.arc_m < high)]]))
         count = len(arcs)
-        rows = np.stack([np.interp(arcs, lane.arc_m, lane.points[:, 0]), np.interp(arcs, lane.arc_m, lane.points[:, 1]),
-                         np.interp(arcs, lane.arc_m, lane.yaws), np.full(count, lane.speed_limit_mps),
-                         np.full(count, lane.width_m), np.full(count, i)], axis=1)
+        rows = np.stack(
+            [
+                np.interp(arcs, lane.arc_m, lane.points[:, 0]),
+                np.interp(arcs, lane.arc_m, lane.points[:, 1]),
+                np.interp(arcs, lane.arc_m, lane.yaws),
+                np.full(count, lane.speed_limit_mps),
+                np.full(count, lane.width_m),
+                np.full(count, i),
+            ],
+            axis=1,
+        )
         columns.append(rows if i == len(lanes) - 1 else rows[:-1])  # a lane ends where the next one begins
     table = np.concatenate(columns)
     keep = np.concatenate([[True], np.hypot(*np.diff(table[:, :2], axis=0).T) > 1e-3])
@@ -166,8 +189,17 @@ def route_along(graph: LaneGraph, lanes: Sequence[LaneKey], start_m: float, end_
     points = table[:, :2]
     arc = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
     starts = [float(arc[np.searchsorted(table[:, 5], i)]) for i in range(len(lanes))] + [float(arc[-1])]
-    return Route(name, graph.town, points, np.unwrap(table[:, 2]), arc, table[:, 3], table[:, 4],
-                 tuple(_junction_spans(graph, lanes, starts)), tuple(lanes))
+    return Route(
+        name,
+        graph.town,
+        points,
+        np.unwrap(table[:, 2]),
+        arc,
+        table[:, 3],
+        table[:, 4],
+        tuple(_junction_spans(graph, lanes, starts)),
+        tuple(lanes),
+    )
 
 
 def _junction_spans(graph: LaneGraph, lanes: Sequence[LaneKey], starts: Sequence[float]) -> Iterator[JunctionSpan]:
@@ -178,9 +210,10 @@ def _junction_spans(graph: LaneGraph, lanes: Sequence[LaneKey], starts: Sequence
         while junction >= 0 and last + 1 < len(lanes) and graph.lanes[lanes[last + 1]].junction_id == junction:
             last += 1
         if junction >= 0:
-            command = command_of([graph.lanes[key] for key in lanes[i:last + 1]])
-            yield JunctionSpan(starts[i], starts[last + 1], command, junction, lanes[i - 1],
-                               lanes[i - 1] in graph.signalised)
+            command = command_of([graph.lanes[key] for key in lanes[i : last + 1]])
+            yield JunctionSpan(
+                starts[i], starts[last + 1], command, junction, lanes[i - 1], lanes[i - 1] in graph.signalised
+            )
         i = last + 1
 
 
@@ -204,18 +237,24 @@ def find_first_drive_route(graph: LaneGraph, low_m: float = 305.0, high_m: float
             lights = sum(span.signalised for span in route.junctions)
             if Command.LEFT not in commands or Command.RIGHT not in commands or lights < 2:
                 continue
-            score = (float(Command.STRAIGHT in commands), float(min(lights, 4)),
-                     -abs(route.length_m - (low_m + high_m) / 2.0))
+            score = (
+                float(Command.STRAIGHT in commands),
+                float(min(lights, 4)),
+                -abs(route.length_m - (low_m + high_m) / 2.0),
+            )
             if best is None or score > best[0]:
                 best = (score, route)
     if best is None:
-        raise ValueError(f"town {graph.town} has no route of {low_m:.0f}-{high_m:.0f} m with a left turn, a right turn "
-                         "and two traffic lights")
+        raise ValueError(
+            f"town {graph.town} has no route of {low_m:.0f}-{high_m:.0f} m with a left turn, a right turn "
+            "and two traffic lights"
+        )
     return best[1]
 
 
-def _chains(graph: LaneGraph, chain: list[LaneKey], length_m: float, low_m: float,
-            high_m: float) -> Iterator[tuple[list[LaneKey], float]]:
+def _chains(
+    graph: LaneGraph, chain: list[LaneKey], length_m: float, low_m: float, high_m: float
+) -> Iterator[tuple[list[LaneKey], float]]:
     """Every chain of distinct lanes that can end, outside a junction, with a length within the bounds."""
     for key in graph.successors(chain[-1]):
         lane = graph.lanes[key]
@@ -227,11 +266,13 @@ def _chains(graph: LaneGraph, chain: list[LaneKey], length_m: float, low_m: floa
         yield from _chains(graph, [*chain, key], length_m + lane.length_m, low_m, high_m)
 
 
-def random_route(graph: LaneGraph, rng: np.random.Generator, min_length_m: float = 400.0,
-                 name: str = "random") -> Route:
+def random_route(
+    graph: LaneGraph, rng: np.random.Generator, min_length_m: float = 400.0, name: str = "random"
+) -> Route:
     """A random walk over lanes from a random lane, at every fork choosing evenly between left, right and straight."""
-    starts = [key for key in sorted(graph.lanes)
-              if graph.lanes[key].junction_id < 0 and graph.lanes[key].length_m > 20.0]
+    starts = [
+        key for key in sorted(graph.lanes) if graph.lanes[key].junction_id < 0 and graph.lanes[key].length_m > 20.0
+    ]
     for _ in range(200):
         chain = [starts[int(rng.integers(len(starts)))]]
         start_m = float(rng.uniform(3.0, max(4.0, graph.lanes[chain[0]].length_m - 15.0)))
@@ -277,8 +318,10 @@ def load_routes(graph: LaneGraph, path: str | Path) -> tuple[Route, ...]:
     for node in root.iter("route"):
         places = [(float(place.attrib["x"]), -float(place.attrib["y"])) for place in node.iter("position")]
         if node.attrib.get("town") != graph.town or len(places) < 2:
-            raise ValueError(f"routes file {path}, route {node.attrib.get('id')}: needs town {graph.town} and at least "
-                             f"2 positions, received town {node.attrib.get('town')} and {len(places)} positions")
+            raise ValueError(
+                f"routes file {path}, route {node.attrib.get('id')}: needs town {graph.town} and at least "
+                f"2 positions, received town {node.attrib.get('town')} and {len(places)} positions"
+            )
         routes.append(route_through(graph, places, node.attrib.get("id", "route")))
     return tuple(routes)
 
@@ -293,8 +336,9 @@ def route_through(graph: LaneGraph, places: Sequence[tuple[float, float]], name:
             key, start_m = graph.locate(x, y)
             chain, end_m = [key], start_m
             continue
-        best = min((_onward(graph, chain[-1], end_m, key, arc) for key, arc in options),
-                   key=lambda found: (found[0], found[1]))
+        best = min(
+            (_onward(graph, chain[-1], end_m, key, arc) for key, arc in options), key=lambda found: (found[0], found[1])
+        )
         if math.isinf(best[0]):
             raise ValueError(f"route {name}: x={x:.1f}, y={y:.1f} m cannot be reached without a lane change")
         chain += best[1][1:]
@@ -314,8 +358,9 @@ def lanes_near(graph: LaneGraph, x: float, y: float, within_m: float = 0.6) -> l
     return near or [graph.locate(x, y)]
 
 
-def _onward(graph: LaneGraph, start: LaneKey, start_m: float, goal: LaneKey,
-            goal_m: float) -> tuple[float, list[LaneKey], float]:
+def _onward(
+    graph: LaneGraph, start: LaneKey, start_m: float, goal: LaneKey, goal_m: float
+) -> tuple[float, list[LaneKey], float]:
     if start == goal and goal_m >= start_m:
         return goal_m - start_m, [start], goal_m
     try:

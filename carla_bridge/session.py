@@ -69,8 +69,15 @@ class Session:
     """`with Session(world, rig) as session:` opens the world; `session.start(route)` begins a drive (as often as
     wanted); then `session.tick()` and `session.apply(control)` in turn."""
 
-    def __init__(self, world: WorldConfig, rig: CameraRig, *, blackout: bool = False,
-                 extra_cameras: tuple[Camera, ...] = (), camera_period_s: float = 0.1) -> None:
+    def __init__(
+        self,
+        world: WorldConfig,
+        rig: CameraRig,
+        *,
+        blackout: bool = False,
+        extra_cameras: tuple[Camera, ...] = (),
+        camera_period_s: float = 0.1,
+    ) -> None:
         self.config, self.rig, self.blackout = world, rig, blackout
         self.extra_cameras, self.camera_period_s = extra_cameras, camera_period_s
         self._process: WorldProcess | None = None
@@ -91,8 +98,9 @@ class Session:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def _open(self) -> None:
@@ -172,8 +180,9 @@ class Session:
             self._ego = self._spawn_ego(route.start)
             box = self._reader.box(self._ego)
             base = (box.location.x, -box.location.y, box.location.z - box.extent.z)
-            self._hub = SensorHub(self.world, self._ego, base, self.rig, self.extra_cameras, self.config.tick_s,
-                                  self.camera_period_s)
+            self._hub = SensorHub(
+                self.world, self._ego, base, self.rig, self.extra_cameras, self.config.tick_s, self.camera_period_s
+            )
             self._pacemaker.add_traffic(cars, seed, route.start, self.config.timeout_s)
             self.world.reset_all_traffic_lights()
         self.views: Mapping[str, ImageArray] = {}
@@ -226,7 +235,8 @@ class Session:
             # Answered only once it is in force, and with it all that was sent before: the tick comes from another
             # process, and nothing orders the messages of two.
             self.client.apply_batch_sync(
-                [carla.command.ApplyVehicleControl(self._ego, control_to_carla(self._control))], False)
+                [carla.command.ApplyVehicleControl(self._ego, control_to_carla(self._control))], False
+            )
             frame = self._pacemaker.tick(self.config.timeout_s)
             self._await_snapshot(frame)
             readings = self._hub.read(frame, self.config.timeout_s, self._death, first)
@@ -237,8 +247,9 @@ class Session:
         self.tracker.update(*self._position)
         if readings.extra_images is not None:
             self.views = readings.extra_images
-        return SensorFrame(self._frames, time_s, self._images(readings), self.rig, self._measure_motion(readings),
-                           self.tracker.hint)
+        return SensorFrame(
+            self._frames, time_s, self._images(readings), self.rig, self._measure_motion(readings), self.tracker.hint
+        )
 
     def _images(self, readings: Readings) -> Mapping[str, ImageArray] | None:
         if readings.rig_images is None or not self.blackout:
@@ -255,9 +266,11 @@ class Session:
         turn = 0.5 * (readings.yaw_rate_rps + self._last_yaw_rate_rps) * self.config.tick_s
         side = REAR_AXLE_M * turn  # the rear axle rolls without slip, so the middle of a turning car swings out
         half = self._odometry.yaw + 0.5 * turn
-        self._odometry = Pose2D(self._odometry.x + ahead * math.cos(half) - side * math.sin(half),
-                                self._odometry.y + ahead * math.sin(half) + side * math.cos(half),
-                                wrap_angle(self._odometry.yaw + turn))
+        self._odometry = Pose2D(
+            self._odometry.x + ahead * math.cos(half) - side * math.sin(half),
+            self._odometry.y + ahead * math.sin(half) + side * math.cos(half),
+            wrap_angle(self._odometry.yaw + turn),
+        )
         self._last_speed_mps, self._last_yaw_rate_rps = speed, readings.yaw_rate_rps
         return EgoMotion(speed, readings.yaw_rate_rps, self._odometry)
 
@@ -274,8 +287,10 @@ class Session:
             gaps = {mirrored: abs(self.route.project(*place)[1]) for mirrored, place in places.items()}
         nearer = min(gaps, key=lambda mirrored: gaps[mirrored])
         if gaps[nearer] > GNSS_TOLERANCE_M:
-            raise SessionError(f"GNSS is {gaps[nearer]:.1f} m off the start of the route by the map's geo reference "
-                               f"(at most {GNSS_TOLERANCE_M:.0f} m expected)")
+            raise SessionError(
+                f"GNSS is {gaps[nearer]:.1f} m off the start of the route by the map's geo reference "
+                f"(at most {GNSS_TOLERANCE_M:.0f} m expected)"
+            )
         if abs(gaps[True] - gaps[False]) > GNSS_DECIDES_M:  # on the axis of the mirror both are right: ask again
             self._mirrored_latitude = nearer
         return places[nearer]

@@ -24,14 +24,23 @@ class Traffic:
         self._manager: carla.TrafficManager | None = None
         if count == 0:
             return
-        free = [point for point in world.get_map().get_spawn_points()
-                if _distance(pose_from_carla(point).flat, keep_clear) > CLEAR_AHEAD_M]
+        free = [
+            point
+            for point in world.get_map().get_spawn_points()
+            if _distance(pose_from_carla(point).flat, keep_clear) > CLEAR_AHEAD_M
+        ]
         if len(free) < count:
             raise SessionError(f"{count} cars asked for, but only {len(free)} spawn points lie off the ego's start")
         rng = np.random.default_rng([seed, count])
         points = [free[i] for i in rng.permutation(len(free))]
-        blueprints = sorted((blueprint for blueprint in world.get_blueprint_library().filter("vehicle.*")
-                             if int(blueprint.get_attribute("number_of_wheels")) == 4), key=lambda found: found.id)
+        blueprints = sorted(
+            (
+                blueprint
+                for blueprint in world.get_blueprint_library().filter("vehicle.*")
+                if int(blueprint.get_attribute("number_of_wheels")) == 4
+            ),
+            key=lambda found: found.id,
+        )
         self._manager = client.get_trafficmanager(free_port())
         self._manager.set_synchronous_mode(True)
         self._manager.set_random_device_seed(int(rng.integers(1, 2**31)))

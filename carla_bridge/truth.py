@@ -46,7 +46,8 @@ class Body:
         """(4, 2) world corners: front left, front right, rear right, rear left."""
         length, width = self.half_length_m, self.half_width_m
         return self.pose.transform_from_local(
-            np.array([[length, width], [length, -width], [-length, -width], [-length, width]]))
+            np.array([[length, width], [length, -width], [-length, -width], [-length, width]])
+        )
 
 
 @dataclass(frozen=True)
@@ -98,16 +99,28 @@ class TruthReader:
         vx, vy, _ = vector_from_carla(actor.get_velocity())
         *_, yaw_rate_dps = turn_rates_from_carla(actor.get_angular_velocity())
         return Body(
-            actor_id=actor.id, type_id=actor.type_id, pose=Pose2D(float(centre[0]), float(centre[1]), pose.yaw),
-            speed_mps=vx * math.cos(pose.yaw) + vy * math.sin(pose.yaw), yaw_rate_rps=math.radians(yaw_rate_dps),
-            half_length_m=box.extent.x, half_width_m=box.extent.y, height_m=2.0 * box.extent.z)
+            actor_id=actor.id,
+            type_id=actor.type_id,
+            pose=Pose2D(float(centre[0]), float(centre[1]), pose.yaw),
+            speed_mps=vx * math.cos(pose.yaw) + vy * math.sin(pose.yaw),
+            yaw_rate_rps=math.radians(yaw_rate_dps),
+            half_length_m=box.extent.x,
+            half_width_m=box.extent.y,
+            height_m=2.0 * box.extent.z,
+        )
 
     def read(self, ego: carla.Vehicle, contacts: tuple[Contact, ...], frame_id: int, time_s: float) -> Truth:
         actors = sorted(self._world.get_actors(), key=lambda actor: actor.id)
-        others = tuple(self.body(actor) for actor in actors
-                       if actor.id != ego.id and actor.type_id.startswith(("vehicle.", "walker.")))
-        lights = {actor.id: LightColour(int(actor.state)) for actor in actors
-                  if actor.type_id.startswith("traffic.traffic_light")}
+        others = tuple(
+            self.body(actor)
+            for actor in actors
+            if actor.id != ego.id and actor.type_id.startswith(("vehicle.", "walker."))
+        )
+        lights = {
+            actor.id: LightColour(int(actor.state))
+            for actor in actors
+            if actor.type_id.startswith("traffic.traffic_light")
+        }
         return Truth(frame_id, time_s, self.body(ego), others, lights, contacts)
 
 
@@ -130,8 +143,14 @@ def find_stop_lines(world: carla.World, world_map: carla.Map, reach_m: float = 2
                 seen.add(key)
                 last = _last_before_junction(waypoint, reach_m)
                 if last is not None:
-                    lines.append(StopLine(light.id, pose_from_carla(last.transform).flat, last.lane_width,
-                                          (last.road_id, last.section_id, last.lane_id)))
+                    lines.append(
+                        StopLine(
+                            light.id,
+                            pose_from_carla(last.transform).flat,
+                            last.lane_width,
+                            (last.road_id, last.section_id, last.lane_id),
+                        )
+                    )
     return tuple(lines)
 
 
@@ -142,8 +161,11 @@ def _samples(half: float) -> list[float]:
 
 def _in_volume(volume: carla.BoundingBox, u: float, v: float) -> carla.Location:
     yaw = math.radians(volume.rotation.yaw)
-    return carla.Location(x=volume.location.x + u * math.cos(yaw) - v * math.sin(yaw),
-                          y=volume.location.y + u * math.sin(yaw) + v * math.cos(yaw), z=volume.location.z)
+    return carla.Location(
+        x=volume.location.x + u * math.cos(yaw) - v * math.sin(yaw),
+        y=volume.location.y + u * math.sin(yaw) + v * math.cos(yaw),
+        z=volume.location.z,
+    )
 
 
 def _last_before_junction(waypoint: carla.Waypoint, reach_m: float, step_m: float = 0.2) -> carla.Waypoint | None:

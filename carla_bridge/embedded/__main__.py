@@ -19,14 +19,23 @@ PARENT_POLL_S = 0.5  # where the kernel offers no handle to wait on
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m carla_bridge.embedded", description=(
-        "A small world that speaks the network protocol of CARLA 0.9.16, rendered on the CPU. It is not CARLA."))
+    parser = argparse.ArgumentParser(
+        prog="python -m carla_bridge.embedded",
+        description=(
+            "A small world that speaks the network protocol of CARLA 0.9.16, rendered on the CPU. It is not CARLA."
+        ),
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to bind; the protocol has no authentication")
     parser.add_argument("--port", type=int, default=2000, help="RPC port, 0 = any free one (streams: the next one)")
     parser.add_argument("--town", default="Gridley")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fixed-delta", type=float, default=None, metavar="SECONDS",
-                        help="start in synchronous mode with this step, so that nothing moves before the first tick")
+    parser.add_argument(
+        "--fixed-delta",
+        type=float,
+        default=None,
+        metavar="SECONDS",
+        help="start in synchronous mode with this step, so that nothing moves before the first tick",
+    )
     parser.add_argument("--parent", type=int, default=None, metavar="PID", help="exit when this process ends")
     parser.add_argument("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
     return parser

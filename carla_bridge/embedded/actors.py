@@ -251,7 +251,12 @@ def _rotation(pose: Pose) -> tuple[Vec3, Vec3, Vec3]:
     """The rotation part of `Pose.matrix` as rows of plain floats."""
     yaw, pitch, roll = math.radians(pose.yaw), math.radians(pose.pitch), math.radians(pose.roll)
     cy, sy, cp, sp, cr, sr = (
-        math.cos(yaw), math.sin(yaw), math.cos(pitch), math.sin(pitch), math.cos(roll), math.sin(roll),
+        math.cos(yaw),
+        math.sin(yaw),
+        math.cos(pitch),
+        math.sin(pitch),
+        math.cos(roll),
+        math.sin(roll),
     )
     return (
         (cp * cy, cy * sp * sr - sy * cr, -cy * sp * cr - sy * sr),

@@ -18,8 +18,9 @@ _COLOURS = ("180,180,185", "20,20,24", "140,20,22", "24,52,110", "235,235,230", 
 _DRIVERS = tuple(str(number) for number in range(1, 5))
 
 
-def _text(name: str, value: str, *recommended: str, modifiable: bool = True, restricted: bool = False
-          ) -> AttributeDefinition:
+def _text(
+    name: str, value: str, *recommended: str, modifiable: bool = True, restricted: bool = False
+) -> AttributeDefinition:
     return AttributeDefinition(name, AttributeType.STRING, value, recommended, modifiable, restricted)
 
 

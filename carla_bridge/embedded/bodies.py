@@ -84,7 +84,7 @@ class Bodies:
         """Write what the arrays hold into the actors."""
         state = self.state
         self.tilt[self.param[:, c.INV_MASS] > 0.0] = 0.0  # flat ground: physics rights what a client had tilted
-        acceleration = ((state[:, c.VX:c.VZ + 1] - velocity_before) / delta_s).tolist()
+        acceleration = ((state[:, c.VX : c.VZ + 1] - velocity_before) / delta_s).tolist()
         yaw_deg = (np.degrees(state[:, c.YAW]) + 180.0) % 360.0 - 180.0
         rows = zip(self.actors, state.tolist(), yaw_deg.tolist(), self.tilt.tolist(), acceleration, strict=True)
         for actor, row, yaw, tilt, (ax, ay, az) in rows:

@@ -46,10 +46,18 @@ def build_solid_grid(solids: Sequence[Box], cell_m: float = 12.0) -> SolidGrid:
         if box.centre.z + box.extent[2] <= CURB_HEIGHT:
             continue
         yaw = np.radians(box.centre.yaw)
-        rows.append([
-            box.centre.x, box.centre.y, np.cos(yaw), np.sin(yaw), box.extent[0], box.extent[1],
-            box.centre.z - box.extent[2], box.centre.z + box.extent[2],
-        ])
+        rows.append(
+            [
+                box.centre.x,
+                box.centre.y,
+                np.cos(yaw),
+                np.sin(yaw),
+                box.extent[0],
+                box.extent[1],
+                box.centre.z - box.extent[2],
+                box.centre.z + box.extent[2],
+            ]
+        )
     boxes = np.array(rows, dtype=np.float64).reshape(-1, 8)
     if not len(boxes):
         empty = np.zeros(0, np.int64)
@@ -219,14 +227,36 @@ def resolve_contacts(state, param, boxes, starts, items, origin, shape, cell_m, 
             if abs(dz) >= param[a, c.EZ] + param[b, c.EZ]:
                 continue
             depth, nx, ny, px, py = box_contact(
-                state[a, c.X], state[a, c.Y], np.cos(state[a, c.YAW]), np.sin(state[a, c.YAW]),
-                param[a, c.EX], param[a, c.EY],
-                state[b, c.X], state[b, c.Y], np.cos(state[b, c.YAW]), np.sin(state[b, c.YAW]),
-                param[b, c.EX], param[b, c.EY])
+                state[a, c.X],
+                state[a, c.Y],
+                np.cos(state[a, c.YAW]),
+                np.sin(state[a, c.YAW]),
+                param[a, c.EX],
+                param[a, c.EY],
+                state[b, c.X],
+                state[b, c.Y],
+                np.cos(state[b, c.YAW]),
+                np.sin(state[b, c.YAW]),
+                param[b, c.EX],
+                param[b, c.EY],
+            )
             if depth < 0.0:
                 continue
-            j = resolve_pair(state, a, b, param[b, c.INV_MASS], param[b, c.INV_INERTIA], state[b, c.X], state[b, c.Y],
-                             depth, nx, ny, px, py, param)
+            j = resolve_pair(
+                state,
+                a,
+                b,
+                param[b, c.INV_MASS],
+                param[b, c.INV_INERTIA],
+                state[b, c.X],
+                state[b, c.Y],
+                depth,
+                nx,
+                ny,
+                px,
+                py,
+                param,
+            )
             if j > 0.0:
                 count = record(pairs, impulses, count, a, b, -j * nx, -j * ny)
         if len(boxes) == 0 or param[a, c.INV_MASS] == 0.0:
@@ -248,14 +278,24 @@ def resolve_contacts(state, param, boxes, starts, items, origin, shape, cell_m, 
                     if middle + param[a, c.EZ] <= boxes[s, c.SLOW] or middle - param[a, c.EZ] >= boxes[s, c.SHIGH]:
                         continue
                     depth, nx, ny, px, py = box_contact(
-                        state[a, c.X], state[a, c.Y], np.cos(state[a, c.YAW]), np.sin(state[a, c.YAW]),
-                        param[a, c.EX], param[a, c.EY],
-                        boxes[s, c.SX], boxes[s, c.SY], boxes[s, c.SCOS], boxes[s, c.SSIN],
-                        boxes[s, c.SEX], boxes[s, c.SEY])
+                        state[a, c.X],
+                        state[a, c.Y],
+                        np.cos(state[a, c.YAW]),
+                        np.sin(state[a, c.YAW]),
+                        param[a, c.EX],
+                        param[a, c.EY],
+                        boxes[s, c.SX],
+                        boxes[s, c.SY],
+                        boxes[s, c.SCOS],
+                        boxes[s, c.SSIN],
+                        boxes[s, c.SEX],
+                        boxes[s, c.SEY],
+                    )
                     if depth < 0.0:
                         continue
                     j = resolve_pair(
-                        state, a, -1, 0.0, 0.0, boxes[s, c.SX], boxes[s, c.SY], depth, nx, ny, px, py, param)
+                        state, a, -1, 0.0, 0.0, boxes[s, c.SX], boxes[s, c.SY], depth, nx, ny, px, py, param
+                    )
                     if j > 0.0:
                         count = record(pairs, impulses, count, a, -1 - s, -j * nx, -j * ny)
     return count
@@ -271,16 +311,45 @@ def overlaps_any(x, y, z, yaw, ex, ey, ez, state, param, boxes):
         reach = radius + np.hypot(param[b, c.EX], param[b, c.EY])
         if np.hypot(state[b, c.X] - x, state[b, c.Y] - y) >= reach:
             continue
-        if box_contact(x, y, cosine, sine, ex, ey,
-                       state[b, c.X], state[b, c.Y], np.cos(state[b, c.YAW]), np.sin(state[b, c.YAW]),
-                       param[b, c.EX], param[b, c.EY])[0] > 0.0:
+        if (
+            box_contact(
+                x,
+                y,
+                cosine,
+                sine,
+                ex,
+                ey,
+                state[b, c.X],
+                state[b, c.Y],
+                np.cos(state[b, c.YAW]),
+                np.sin(state[b, c.YAW]),
+                param[b, c.EX],
+                param[b, c.EY],
+            )[0]
+            > 0.0
+        ):
             return True
     for k in range(len(boxes)):
         if z + ez <= boxes[k, c.SLOW] or z - ez >= boxes[k, c.SHIGH]:
             continue
         if np.hypot(boxes[k, c.SX] - x, boxes[k, c.SY] - y) >= radius + np.hypot(boxes[k, c.SEX], boxes[k, c.SEY]):
             continue
-        if box_contact(x, y, cosine, sine, ex, ey, boxes[k, c.SX], boxes[k, c.SY], boxes[k, c.SCOS], boxes[k, c.SSIN],
-                       boxes[k, c.SEX], boxes[k, c.SEY])[0] > 0.0:
+        if (
+            box_contact(
+                x,
+                y,
+                cosine,
+                sine,
+                ex,
+                ey,
+                boxes[k, c.SX],
+                boxes[k, c.SY],
+                boxes[k, c.SCOS],
+                boxes[k, c.SSIN],
+                boxes[k, c.SEX],
+                boxes[k, c.SEY],
+            )[0]
+            > 0.0
+        ):
             return True
     return False

@@ -119,18 +119,38 @@ def default_physics(prototype: str, extent: Vec3) -> VehiclePhysics:
     half_base, half_track = WHEELBASE_SHARE * extent[0], 0.84 * extent[1]
     brake_torque = FULL_BRAKE_M_S2 * mass * radius / 4.0
     wheels = tuple(
-        Wheel(DEFAULT_TIRE_FRICTION, 0.25, 70.0 if front else 0.0, WHEEL_RADIUS_CM, brake_torque,
-              0.0 if front else 2.0 * brake_torque, 2.0, 17.0, 1000.0,
-              (100.0 * (half_base if front else -half_base), 100.0 * side * half_track, WHEEL_RADIUS_CM))
-        for front in (True, False) for side in (-1.0, 1.0)
+        Wheel(
+            DEFAULT_TIRE_FRICTION,
+            0.25,
+            70.0 if front else 0.0,
+            WHEEL_RADIUS_CM,
+            brake_torque,
+            0.0 if front else 2.0 * brake_torque,
+            2.0,
+            17.0,
+            1000.0,
+            (100.0 * (half_base if front else -half_base), 100.0 * side * half_track, WHEEL_RADIUS_CM),
+        )
+        for front in (True, False)
+        for side in (-1.0, 1.0)
     )
     return VehiclePhysics(
         torque_curve=((0.0, torque), (1500.0, torque), (PEAK_RPM, torque_at_peak), (MAX_RPM, 0.9 * torque_at_peak)),
-        max_rpm=MAX_RPM, moi=1.0, damping_rate_full_throttle=0.15, damping_rate_zero_throttle_clutch_engaged=2.0,
-        damping_rate_zero_throttle_clutch_disengaged=0.35, use_gear_autobox=True, gear_switch_time=0.0,
-        clutch_strength=10.0, final_ratio=FINAL_RATIO, forward_gears=tuple(Gear(r, 0.5, 0.65) for r in RATIOS),
-        mass=mass, drag_coefficient=0.3, center_of_mass=(0.0, 0.0, 0.4),
-        steering_curve=((0.0, 1.0), (20.0, 0.9), (60.0, 0.8), (120.0, 0.7)), wheels=wheels,
+        max_rpm=MAX_RPM,
+        moi=1.0,
+        damping_rate_full_throttle=0.15,
+        damping_rate_zero_throttle_clutch_engaged=2.0,
+        damping_rate_zero_throttle_clutch_disengaged=0.35,
+        use_gear_autobox=True,
+        gear_switch_time=0.0,
+        clutch_strength=10.0,
+        final_ratio=FINAL_RATIO,
+        forward_gears=tuple(Gear(r, 0.5, 0.65) for r in RATIOS),
+        mass=mass,
+        drag_coefficient=0.3,
+        center_of_mass=(0.0, 0.0, 0.4),
+        steering_curve=((0.0, 1.0), (20.0, 0.9), (60.0, 0.8), (120.0, 0.7)),
+        wheels=wheels,
         use_sweep_wheel_collision=False,
     )
 

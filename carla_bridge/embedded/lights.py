@@ -106,9 +106,9 @@ class LightTriggers:
             centre, extent = placement.trigger.centre, placement.trigger.extent
             # The governed traffic drives towards the lamp, so against the direction in which it shines.
             yaw, lane = np.radians(centre.yaw), np.radians(placement.head.yaw + 180.0)
-            columns.append([
-                centre.x, centre.y, np.cos(yaw), np.sin(yaw), extent[0], extent[1], np.cos(lane), np.sin(lane)
-            ])
+            columns.append(
+                [centre.x, centre.y, np.cos(yaw), np.sin(yaw), extent[0], extent[1], np.cos(lane), np.sin(lane)]
+            )
         self._columns = np.array(columns, np.float64).reshape(-1, 8).T
 
     def governing(self, x: F64, y: F64, yaw: F64, front_m: F64) -> npt.NDArray[np.int64]:
@@ -136,11 +136,19 @@ class LightBoard:
             status = LightStatus(placement.signal_id, pole_index, placement.group, placement.phase)
             trigger = relative_to(placement.pole, placement.trigger.centre)
             self.statuses.append(status)
-            self.actors.append(Actor(
-                first_id + number, "traffic.traffic_light", ActorKind.TRAFFIC_LIGHT, placement.pole,
-                extent=placement.trigger.extent, box_centre=(trigger.x, trigger.y, trigger.z),
-                box_rotation=(trigger.pitch, trigger.yaw, trigger.roll), semantic_tags=(int(Label.TRAFFIC_LIGHT),),
-                light=status))
+            self.actors.append(
+                Actor(
+                    first_id + number,
+                    "traffic.traffic_light",
+                    ActorKind.TRAFFIC_LIGHT,
+                    placement.pole,
+                    extent=placement.trigger.extent,
+                    box_centre=(trigger.x, trigger.y, trigger.z),
+                    box_rotation=(trigger.pitch, trigger.yaw, trigger.roll),
+                    semantic_tags=(int(Label.TRAFFIC_LIGHT),),
+                    light=status,
+                )
+            )
         self.triggers = LightTriggers(placements)
         self._groups = build_groups(self.statuses, seed)
 

@@ -212,21 +212,44 @@ def image_header(width: int, height: int, fov_deg: float) -> bytes:
     return IMAGE_HEADER.pack(width, height, fov_deg)
 
 
-def snapshot_header(frame: int, timestamp_s: float, episode_id: int, wall_s: float, delta_s: float, state: int
-                    ) -> bytes:
+def snapshot_header(
+    frame: int, timestamp_s: float, episode_id: int, wall_s: float, delta_s: float, state: int
+) -> bytes:
     return sensor_header(SensorType.SNAPSHOT, frame, timestamp_s, Pose()) + EPISODE_HEADER.pack(
         episode_id, wall_s, delta_s, 0, 0, 0, state
     )
 
 
-def actor_state(actor_id: int, pose: Pose, velocity: Vector, angular: Vector, acceleration: Vector, union: bytes
-                ) -> bytes:
-    return ACTOR_STATE.pack(
-        actor_id, ACTIVE, pose.x, pose.y, pose.z, pose.pitch, pose.yaw, pose.roll, *velocity, *angular, *acceleration
-    ) + union
+def actor_state(
+    actor_id: int, pose: Pose, velocity: Vector, angular: Vector, acceleration: Vector, union: bytes
+) -> bytes:
+    return (
+        ACTOR_STATE.pack(
+            actor_id,
+            ACTIVE,
+            pose.x,
+            pose.y,
+            pose.z,
+            pose.pitch,
+            pose.yaw,
+            pose.roll,
+            *velocity,
+            *angular,
+            *acceleration,
+        )
+        + union
+    )
 
 
-def light_union(signal_id: str, green_s: float, yellow_s: float, red_s: float, elapsed_s: float, pole_index: int,
-                frozen: bool, state: int) -> bytes:
+def light_union(
+    signal_id: str,
+    green_s: float,
+    yellow_s: float,
+    red_s: float,
+    elapsed_s: float,
+    pole_index: int,
+    frozen: bool,
+    state: int,
+) -> bytes:
     # The client reads the id as a C string in 32 bytes.
     return LIGHT_STATE.pack(signal_id.encode()[:31], green_s, yellow_s, red_s, elapsed_s, pole_index, frozen, state)

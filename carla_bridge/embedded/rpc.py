@@ -111,8 +111,9 @@ class Connection(asyncio.Protocol):
         self._server = server
         self._methods = methods.methods
         self._on_close = on_close
-        self._unpacker = msgpack.Unpacker(raw=False, unicode_errors="replace", strict_map_key=False,
-                                          max_buffer_size=MAX_REQUEST_BYTES)
+        self._unpacker = msgpack.Unpacker(
+            raw=False, unicode_errors="replace", strict_map_key=False, max_buffer_size=MAX_REQUEST_BYTES
+        )
         self._waiting: deque[list[Any]] = deque()
         self._held = False  # an exclusive method is under way
         self._tasks: set[asyncio.Task[None]] = set()
@@ -199,8 +200,9 @@ def _describe(method: Method, error: Exception) -> str:
     return f"{method.name} failed in the embedded world: {type(error).__name__}: {error}"
 
 
-async def listen(server: object, methods: MethodTable, sock: socket.socket,
-                 on_close: Callable[[Connection], None]) -> tuple[asyncio.Server, set[Connection]]:
+async def listen(
+    server: object, methods: MethodTable, sock: socket.socket, on_close: Callable[[Connection], None]
+) -> tuple[asyncio.Server, set[Connection]]:
     """Serve `methods` on a bound socket; the returned set holds the open connections."""
     connections: set[Connection] = set()
 

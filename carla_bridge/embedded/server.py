@@ -118,8 +118,12 @@ class Server:
     def _load(self, name: str) -> tuple[Town, Renderer]:
         if name not in self._towns:
             town = load_town(name)
-            renderer = Renderer(town.mesh, prototype_meshes(), sun_azimuth_deg=SUN.sun_azimuth_angle,
-                                sun_altitude_deg=SUN.sun_altitude_angle)
+            renderer = Renderer(
+                town.mesh,
+                prototype_meshes(),
+                sun_azimuth_deg=SUN.sun_azimuth_angle,
+                sun_altitude_deg=SUN.sun_altitude_angle,
+            )
             renderer.warm_up()
             self._towns[name] = town, renderer
         return self._towns[name]
@@ -174,8 +178,14 @@ class Server:
         if self._publishing is not None:
             await asyncio.wait([self._publishing])
 
-    async def _publish(self, frame_number: int, due: Due, instances: Instances | None, payload: bytes,
-                       before: asyncio.Future[int] | None) -> int:
+    async def _publish(
+        self,
+        frame_number: int,
+        due: Due,
+        instances: Instances | None,
+        payload: bytes,
+        before: asyncio.Future[int] | None,
+    ) -> int:
         asked_at = time.monotonic()
         messages = due.messages
         if instances is not None:

@@ -23,8 +23,18 @@ from carla_bridge.embedded.world import World
 def actor_record(actor: Actor, streams: StreamHub) -> Any:
     """carla.rpc.Actor: what `get_actors_by_id` and the spawn calls answer."""
     token = b"" if actor.stream_id is None else streams.token(actor.stream_id)
-    return pack_actor(actor.id, actor.parent_id, actor.uid, actor.type_id, actor.attributes, actor.box_centre,
-                      actor.extent, actor.box_rotation, actor.semantic_tags, token)
+    return pack_actor(
+        actor.id,
+        actor.parent_id,
+        actor.uid,
+        actor.type_id,
+        actor.attributes,
+        actor.box_centre,
+        actor.extent,
+        actor.box_rotation,
+        actor.semantic_tags,
+        token,
+    )
 
 
 def scenery_record(label: Label) -> Any:
@@ -39,8 +49,9 @@ def snapshot(world: World, wall_s: float, *, map_changed: bool) -> bytes:
     state = MAP_CHANGE if map_changed else 0
     parts = [snapshot_header(world.frame, world.elapsed_s, world.episode_id, wall_s, world.delta_s, state)]
     for actor in world.actors.values():
-        parts.append(actor_state(actor.id, actor.pose, actor.velocity, actor.angular_velocity, actor.acceleration,
-                                 _union(actor)))
+        parts.append(
+            actor_state(actor.id, actor.pose, actor.velocity, actor.angular_velocity, actor.acceleration, _union(actor))
+        )
     return b"".join(parts)
 
 
@@ -48,14 +59,31 @@ def _union(actor: Actor) -> bytes:
     if actor.kind is ActorKind.VEHICLE:
         control = actor.control
         return VEHICLE_STATE.pack(
-            control.throttle, control.steer, control.brake, control.hand_brake, control.reverse,
-            control.manual_gear_shift, control.gear, actor.speed_limit_kmh, int(actor.at_light_state),
-            actor.at_traffic_light, actor.at_light_id, 0,
+            control.throttle,
+            control.steer,
+            control.brake,
+            control.hand_brake,
+            control.reverse,
+            control.manual_gear_shift,
+            control.gear,
+            actor.speed_limit_kmh,
+            int(actor.at_light_state),
+            actor.at_traffic_light,
+            actor.at_light_id,
+            0,
         )
     if actor.kind is ActorKind.WALKER:
         return WALKER_STATE.pack(*actor.walker.direction, actor.walker.speed, actor.walker.jump)
     light = actor.light
     if light is not None:
-        return light_union(light.signal_id, light.green_s, light.yellow_s, light.red_s, light.elapsed_s,
-                           light.pole_index, light.frozen, int(light.state))
+        return light_union(
+            light.signal_id,
+            light.green_s,
+            light.yellow_s,
+            light.red_s,
+            light.elapsed_s,
+            light.pole_index,
+            light.frozen,
+            int(light.state),
+        )
     return NO_STATE

@@ -89,12 +89,14 @@ class Pose:
         cy, sy = np.cos(np.radians(self.yaw)), np.sin(np.radians(self.yaw))
         cp, sp = np.cos(np.radians(self.pitch)), np.sin(np.radians(self.pitch))
         cr, sr = np.cos(np.radians(self.roll)), np.sin(np.radians(self.roll))
-        return np.array([
-            [cp * cy, cy * sp * sr - sy * cr, -cy * sp * cr - sy * sr, self.x],
-            [cp * sy, sy * sp * sr + cy * cr, -sy * sp * cr + cy * sr, self.y],
-            [sp, -cp * sr, cp * cr, self.z],
-            [0.0, 0.0, 0.0, 1.0],
-        ])
+        return np.array(
+            [
+                [cp * cy, cy * sp * sr - sy * cr, -cy * sp * cr - sy * sr, self.x],
+                [cp * sy, sy * sp * sr + cy * cr, -sy * sp * cr + cy * sr, self.y],
+                [sp, -cp * sr, cp * cr, self.z],
+                [0.0, 0.0, 0.0, 1.0],
+            ]
+        )
 
 
 @dataclass(frozen=True)

@@ -81,8 +81,15 @@ class Collision:
 class World:
     """One episode in one town. Not thread-safe: one thread calls it (instances() may then be used by others)."""
 
-    def __init__(self, town: Town, seed: int = 0, *, first_id: int = 1, episode_id: int = 1,
-                 shapes: Mapping[str, Shape] | None = None) -> None:
+    def __init__(
+        self,
+        town: Town,
+        seed: int = 0,
+        *,
+        first_id: int = 1,
+        episode_id: int = 1,
+        shapes: Mapping[str, Shape] | None = None,
+    ) -> None:
         """first_id: smallest id to give out (ids are never used twice, so pass the last episode's `next_id`).
 
         shapes: bounding boxes of the prototypes in the renderer's order; those of the town's meshes by default.
@@ -106,14 +113,23 @@ class World:
         self._light_prototypes = np.array([self._prototype_index[LIGHT_PROTOTYPE[s]] for s in LightState], np.int32)
         self._head_matrices = np.array([light.head.matrix() for light in town.lights], np.float32).reshape(-1, 4, 4)
         above = town.spawn_points[0] if town.spawn_points else Pose()
-        self.spectator_id = self._add(Actor(
-            self._take_id(), "spectator", ActorKind.SPECTATOR, Pose(above.x, above.y, 20.0, -30.0, above.yaw))).id
+        self.spectator_id = self._add(
+            Actor(self._take_id(), "spectator", ActorKind.SPECTATOR, Pose(above.x, above.y, 20.0, -30.0, above.yaw))
+        ).id
         self._warm_up()
 
     # --- who is in it -----------------------------------------------------------------------------------------------
 
-    def spawn(self, type_id: str, uid: int, attributes: Mapping[str, tuple[int, str]], pose: Pose, parent_id: int = 0,
-              attachment: int = 0, stream_id: int | None = None) -> Actor:
+    def spawn(
+        self,
+        type_id: str,
+        uid: int,
+        attributes: Mapping[str, tuple[int, str]],
+        pose: Pose,
+        parent_id: int = 0,
+        attachment: int = 0,
+        stream_id: int | None = None,
+    ) -> Actor:
         """Put a new actor into the world; `pose` is relative to the parent if there is one."""
         kind = kind_of(type_id)
         if kind in (ActorKind.SPECTATOR, ActorKind.TRAFFIC_LIGHT):
@@ -122,9 +138,18 @@ class World:
             raise SpawnError(f"Spawn failed because there is no parent actor {parent_id}")
         world_pose = compose(self.actors[parent_id].pose, pose) if parent_id else pose
         actor = Actor(
-            0, type_id, kind, world_pose, uid=uid, attributes=dict(attributes), parent_id=parent_id,
-            attachment=attachment, relative=pose if parent_id else None, stream_id=stream_id,
-            semantic_tags=semantic_tags_of(type_id))
+            0,
+            type_id,
+            kind,
+            world_pose,
+            uid=uid,
+            attributes=dict(attributes),
+            parent_id=parent_id,
+            attachment=attachment,
+            relative=pose if parent_id else None,
+            stream_id=stream_id,
+            semantic_tags=semantic_tags_of(type_id),
+        )
         name = prototype_name(type_id)
         shape = self._shapes[name] if name is not None else None
         if kind in _BODIES and name is not None and shape is not None:
@@ -171,8 +196,9 @@ class World:
         ex, ey, ez = (size - _SPAWN_CLEARANCE for size in actor.extent)
         z = actor.pose.z + actor.box_centre[2]
         bodies, yaw = self._bodies, math.radians(actor.pose.yaw)
-        return bool(overlaps_any(
-            actor.pose.x, actor.pose.y, z, yaw, ex, ey, ez, bodies.state, bodies.param, self._grid.boxes))
+        return bool(
+            overlaps_any(actor.pose.x, actor.pose.y, z, yaw, ex, ey, ez, bodies.state, bodies.param, self._grid.boxes)
+        )
 
     def _warm_up(self) -> None:
         """Compile the kernels now, so that no later call is slow."""
@@ -190,7 +216,7 @@ class World:
         self.delta_s = delta_s
         self.elapsed_s += delta_s
         substeps = max(1, math.ceil(delta_s / MAX_SUBSTEP_S - 1e-6))
-        before = self._bodies.state[:, c.VX:c.VZ + 1].copy()
+        before = self._bodies.state[:, c.VX : c.VZ + 1].copy()
         self._advance(substeps, delta_s / substeps)
         self._bodies.sync(before, delta_s)
         self._lights.step(delta_s)
@@ -204,8 +230,20 @@ class World:
         pairs = np.zeros((4 * len(bodies.actors) + 16, 2), np.int64)
         impulses = np.zeros((len(pairs), 2))
         count = advance(
-            bodies.state, bodies.param, bodies.control, grid.boxes, grid.starts, grid.items, grid.origin, grid.shape,
-            grid.cell_m, pairs, impulses, substeps, dt)
+            bodies.state,
+            bodies.param,
+            bodies.control,
+            grid.boxes,
+            grid.starts,
+            grid.items,
+            grid.origin,
+            grid.shape,
+            grid.cell_m,
+            pairs,
+            impulses,
+            substeps,
+            dt,
+        )
         self.collisions = []
         for (row, other), (jx, jy) in zip(pairs[:count].tolist(), impulses[:count].tolist(), strict=True):
             one = bodies.actors[row]
@@ -267,9 +305,17 @@ class World:
             raise TypeError(f"actor {self.actors[actor_id].id} has no body of its own")
         return self._bodies.row_of[actor_id]
 
-    def apply_vehicle_control(self, actor_id: int, throttle: float = 0.0, steer: float = 0.0, brake: float = 0.0,
-                              hand_brake: bool = False, reverse: bool = False, manual: bool = False,
-                              gear: int = 0) -> None:
+    def apply_vehicle_control(
+        self,
+        actor_id: int,
+        throttle: float = 0.0,
+        steer: float = 0.0,
+        brake: float = 0.0,
+        hand_brake: bool = False,
+        reverse: bool = False,
+        manual: bool = False,
+        gear: int = 0,
+    ) -> None:
         actor = self._get(actor_id, ActorKind.VEHICLE)
         throttle, steer, brake = _clamp(throttle, 0.0), _clamp(steer, -1.0), _clamp(brake, 0.0)
         shown = gear if manual else (-1 if reverse else max(1, actor.control.gear))
@@ -278,7 +324,12 @@ class World:
         row = self._row(actor_id)
         columns = [c.THROTTLE, c.STEERING, c.BRAKE, c.HAND_BRAKE, c.DIRECTION]
         self._bodies.control[row, columns] = (
-            throttle, steer, brake, float(hand_brake), -abs(direction) if reverse else direction)
+            throttle,
+            steer,
+            brake,
+            float(hand_brake),
+            -abs(direction) if reverse else direction,
+        )
 
     def apply_walker_control(self, actor_id: int, direction: Vec3, speed: float, jump: bool = False) -> None:
         actor = self._get(actor_id, ActorKind.WALKER)
@@ -368,8 +419,9 @@ class World:
         light = self._light(actor_id)
         light.state, light.elapsed_s = LightState(state), 0.0
 
-    def set_light_times(self, actor_id: int, green_s: float | None = None, yellow_s: float | None = None,
-                        red_s: float | None = None) -> None:
+    def set_light_times(
+        self, actor_id: int, green_s: float | None = None, yellow_s: float | None = None, red_s: float | None = None
+    ) -> None:
         light = self._light(actor_id)
         light.green_s = light.green_s if green_s is None else green_s
         light.yellow_s = light.yellow_s if yellow_s is None else yellow_s
@@ -398,15 +450,22 @@ class World:
         """Where the segment enters solids, bodies and the ground, nearest first."""
         hits: list[tuple[float, Label]] = []
         for boxes in (self._solid_rays, self._bodies.ray_boxes()):
-            entry = hit_boxes(np.asarray(a, np.float64), np.asarray(b, np.float64), boxes.centres, boxes.axes,
-                              boxes.extents, boxes.radii)
+            entry = hit_boxes(
+                np.asarray(a, np.float64),
+                np.asarray(b, np.float64),
+                boxes.centres,
+                boxes.axes,
+                boxes.extents,
+                boxes.radii,
+            )
             hits += [(float(entry[k]), Label(int(boxes.labels[k]))) for k in np.flatnonzero(entry >= 0.0)]
         if a[2] > 0.0 >= b[2]:
             part = a[2] / (a[2] - b[2])
             hits.append((part, self._roads.surface(a[0] + part * (b[0] - a[0]), a[1] + part * (b[1] - a[1]))))
         hits.sort(key=lambda hit: hit[0])
-        return [((a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1]), a[2] + t * (b[2] - a[2])), label)
-                for t, label in hits]
+        return [
+            ((a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1]), a[2] + t * (b[2] - a[2])), label) for t, label in hits
+        ]
 
     def project_point(self, origin: Vec3, direction: Vec3, distance: float) -> tuple[Vec3, Label] | None:
         """The first thing within `distance` of the origin in a direction."""
@@ -414,8 +473,9 @@ class World:
         if length == 0.0:
             return None
         k = distance / length
-        hits = self.cast_ray(origin, (origin[0] + k * direction[0], origin[1] + k * direction[1],
-                                      origin[2] + k * direction[2]))
+        hits = self.cast_ray(
+            origin, (origin[0] + k * direction[0], origin[1] + k * direction[1], origin[2] + k * direction[2])
+        )
         return hits[0] if hits else None
 
     def level_boxes(self, label: int) -> list[Box]:
@@ -433,11 +493,16 @@ class World:
         actors = [*lights.actors, *bodies.actors, *carried]
         return Instances(
             np.concatenate([lamps, np.array(prototypes, np.int32)]),
-            np.concatenate([
-                self._head_matrices, bodies.matrices().astype(np.float32),
-                np.array([a.pose.matrix() for a in carried], np.float32).reshape(-1, 4, 4)]),
+            np.concatenate(
+                [
+                    self._head_matrices,
+                    bodies.matrices().astype(np.float32),
+                    np.array([a.pose.matrix() for a in carried], np.float32).reshape(-1, 4, 4),
+                ]
+            ),
             np.array([a.id for a in actors], np.uint32),
-            np.array([a.tint for a in actors], np.float32).reshape(-1, 3))
+            np.array([a.tint for a in actors], np.float32).reshape(-1, 3),
+        )
 
 
 def _set_box(actor: Actor, shape: Shape) -> None:

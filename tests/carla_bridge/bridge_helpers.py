@@ -26,19 +26,33 @@ def straight_route(length_m: float = 100.0, junction: tuple[float, float] = (50.
     """Along the x axis, limit 10 m/s, with one signalised junction passed straight on."""
     arc = np.arange(length_m + 1.0)
     count = len(arc)
-    return Route("straight", "Nowhere", np.stack([arc, np.zeros(count)], axis=1), np.zeros(count), arc,
-                 np.full(count, 10.0), np.full(count, 3.5),
-                 (JunctionSpan(*junction, Command.STRAIGHT, 7, APPROACH, signalised=True),), (APPROACH,))
+    return Route(
+        "straight",
+        "Nowhere",
+        np.stack([arc, np.zeros(count)], axis=1),
+        np.zeros(count),
+        arc,
+        np.full(count, 10.0),
+        np.full(count, 3.5),
+        (JunctionSpan(*junction, Command.STRAIGHT, 7, APPROACH, signalised=True),),
+        (APPROACH,),
+    )
 
 
 STOP_LINE = StopLine(light_id=9, pose=Pose2D(50.0, 0.0, 0.0), width_m=3.5, lane=APPROACH)
 
 
-def car(x: float, y: float = 0.0, yaw: float = 0.0, speed: float = 0.0, actor_id: int = 1,
-        yaw_rate: float = 0.0) -> Body:
+def car(
+    x: float, y: float = 0.0, yaw: float = 0.0, speed: float = 0.0, actor_id: int = 1, yaw_rate: float = 0.0
+) -> Body:
     return Body(actor_id, "vehicle.test.car", Pose2D(x, y, yaw), speed, yaw_rate, 2.4, 0.95, 1.5)
 
 
-def truth(time_s: float, ego: Body, others: tuple[Body, ...] = (), contacts: tuple[Contact, ...] = (),
-          lights: Mapping[int, LightColour] | None = None) -> Truth:
+def truth(
+    time_s: float,
+    ego: Body,
+    others: tuple[Body, ...] = (),
+    contacts: tuple[Contact, ...] = (),
+    lights: Mapping[int, LightColour] | None = None,
+) -> Truth:
     return Truth(round(time_s * 20), time_s, ego, others, lights or {9: LightColour.GREEN}, contacts)

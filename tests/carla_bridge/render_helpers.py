@@ -54,6 +54,6 @@ def ground(half_size: float, z: float = 0.0) -> np.ndarray:
 def rays(view: View) -> np.ndarray:
     """(H * W, 3) directions through pixel centres, 1 m long along the optical axis."""
     focal = 0.5 * view.width / np.tan(np.radians(0.5 * view.fov_deg))
-    v, u = np.mgrid[:view.height, :view.width] + 0.5
+    v, u = np.mgrid[: view.height, : view.width] + 0.5
     local = np.stack([np.ones_like(u), (u - 0.5 * view.width) / focal, (0.5 * view.height - v) / focal], axis=-1)
     return local.reshape(-1, 3) @ view.world_from_camera[:3, :3].T

@@ -49,8 +49,9 @@ def test_control_there_and_back_and_left_is_left(throttle: float, brake: float, 
 
 
 @given(angles, tilts, tilts, st.tuples(st.floats(-9, 9), st.floats(-9, 9), st.floats(-9, 9)))
-def test_camera_looks_where_the_rig_says(yaw: float, pitch: float, roll: float,
-                                         point: tuple[float, float, float]) -> None:
+def test_camera_looks_where_the_rig_says(
+    yaw: float, pitch: float, roll: float, point: tuple[float, float, float]
+) -> None:
     """The client's transform of a point ahead of, beside and above the mount = the rig's rotation of it."""
     camera = Camera("c", 64, 32, 1.0, 0.7, 0.2, 1.6, yaw=yaw, pitch=pitch, roll=roll)
     forward, left, up = point
@@ -65,7 +66,8 @@ def test_compose_is_frame_in_frame(x: float, y: float, yaw: float, u: float, v: 
     probe = np.array([[3.0, -2.0]])
     both = compose(outer, inner)
     assert both.transform_from_local(probe) == pytest.approx(
-        outer.transform_from_local(inner.transform_from_local(probe)), abs=1e-6)
+        outer.transform_from_local(inner.transform_from_local(probe)), abs=1e-6
+    )
     assert wrap_angle(both.yaw - yaw - turn) == pytest.approx(0.0, abs=1e-9)
 
 

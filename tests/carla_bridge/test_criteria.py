@@ -32,8 +32,10 @@ def test_clean_drive_completes() -> None:
     assert (outcome.status, outcome.completion, outcome.infractions) == (COMPLETED, 1.0, ())
 
 
-@pytest.mark.parametrize(("colour", "expected"), [
-    (LightColour.RED, [InfractionKind.RED_LIGHT]), (LightColour.YELLOW, []), (LightColour.GREEN, [])])
+@pytest.mark.parametrize(
+    ("colour", "expected"),
+    [(LightColour.RED, [InfractionKind.RED_LIGHT]), (LightColour.YELLOW, []), (LightColour.GREEN, [])],
+)
 def test_red_light(colour: LightColour, expected: list[InfractionKind]) -> None:
     assert kinds(watch(drive(30.0, 60.0, lights={9: colour}))) == expected
 
@@ -46,8 +48,10 @@ def test_a_line_counts_for_its_own_lane_and_direction_only() -> None:
 
 
 def contact_drive(touches: dict[int, Contact], speed: float = 5.0, count: int = 200) -> list[Truth]:
-    return [truth(0.05 * i, car(0.05 * speed * i, speed=speed), contacts=(touches[i],) if i in touches else ())
-            for i in range(count)]
+    return [
+        truth(0.05 * i, car(0.05 * speed * i, speed=speed), contacts=(touches[i],) if i in touches else ())
+        for i in range(count)
+    ]
 
 
 def test_repeats_with_one_actor_merge_and_kinds_differ() -> None:
@@ -80,8 +84,10 @@ def test_standing_ends_it_and_so_does_the_clock() -> None:
 
 
 def test_share_of_the_route_outside_the_lanes() -> None:
-    ticks = [truth(0.05 * i, car(x, 3.0 if 20.0 <= x < 30.0 else 0.0, speed=8.0))
-             for i, x in enumerate(0.4 * i for i in range(260))]
+    ticks = [
+        truth(0.05 * i, car(x, 3.0 if 20.0 <= x < 30.0 else 0.0, speed=8.0))
+        for i, x in enumerate(0.4 * i for i in range(260))
+    ]
     outcome = watch(ticks).outcome()
     assert outcome.off_route_fraction == pytest.approx(0.1, abs=0.04)
     (outside,) = outcome.infractions

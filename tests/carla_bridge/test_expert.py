@@ -33,12 +33,15 @@ def test_prediction_is_the_integral_of_constant_turn_and_speed(speed: float, rat
     assert (pose.x, pose.y) == pytest.approx(tuple(end), abs=1e-4)
 
 
-@pytest.mark.parametrize(("other", "gap"), [
-    (car(30.0, actor_id=2), 30.0 - 2.4 - 20.0 - 2.4),
-    (car(30.0, 1.9, actor_id=2), 30.0 - 2.4 - 20.0 - 2.4),  # half in our lane
-    (car(30.0, 3.5, actor_id=2), None),  # in the next lane
-    (car(12.0, actor_id=2), None),  # behind
-])
+@pytest.mark.parametrize(
+    ("other", "gap"),
+    [
+        (car(30.0, actor_id=2), 30.0 - 2.4 - 20.0 - 2.4),
+        (car(30.0, 1.9, actor_id=2), 30.0 - 2.4 - 20.0 - 2.4),  # half in our lane
+        (car(30.0, 3.5, actor_id=2), None),  # in the next lane
+        (car(12.0, actor_id=2), None),  # behind
+    ],
+)
 def test_what_stands_in_the_lane(other: Body, gap: float | None) -> None:
     found = find_obstacles(straight_route(), 20.0, car(20.0, speed=5.0), (other,))
     assert [obstacle.gap_m for obstacle in found] == ([] if gap is None else [pytest.approx(gap, abs=0.2)])
@@ -52,8 +55,9 @@ def test_crossing_traffic_counts_when_it_would_be_there_with_us() -> None:
     assert find_obstacles(straight_route(), 20.0, ego, (already_past,)) == []
 
 
-def simulate(colours: dict[float, LightColour], others: tuple[Body, ...] = (), until_s: float = 20.0,
-             speed: float = 8.0) -> list[tuple[float, float, str]]:
+def simulate(
+    colours: dict[float, LightColour], others: tuple[Body, ...] = (), until_s: float = 20.0, speed: float = 8.0
+) -> list[tuple[float, float, str]]:
     """A car that takes on the target speed with at most 2 m/s2 up and 4 m/s2 down; (place, speed, reason) each tick."""
     route = straight_route()
     expert = Expert(route, (STOP_LINE,))
@@ -110,7 +114,16 @@ def test_the_path_is_seen_from_the_virtual_pose() -> None:
 def test_bends_are_taken_at_the_lateral_acceleration_asked_for() -> None:
     radius, arc = 10.0, np.arange(31.0)
     turn = arc / radius
-    bend = Route("bend", "Nowhere", radius * np.stack([np.sin(turn), 1.0 - np.cos(turn)], axis=1), turn, arc,
-                 np.full(31, 10.0), np.full(31, 3.5), (), ())
+    bend = Route(
+        "bend",
+        "Nowhere",
+        radius * np.stack([np.sin(turn), 1.0 - np.cos(turn)], axis=1),
+        turn,
+        arc,
+        np.full(31, 10.0),
+        np.full(31, 3.5),
+        (),
+        (),
+    )
     config = ExpertConfig()
     assert bend_speeds(bend, config)[5:-5] == pytest.approx(math.sqrt(config.lateral_mps2 * radius), rel=0.02)

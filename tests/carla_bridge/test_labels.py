@@ -38,9 +38,13 @@ def test_road_is_where_the_map_has_lanes(labels: BevLabels, shift: Pose2D) -> No
     pose = compose(street(), shift)
     drawn = labels.draw(truth(0.0, car(pose.x, pose.y, pose.yaw)), pose, None)[BevClass.ROAD]
     places = pose.transform_from_local(GRID.cell_centres().reshape(-1, 2))
-    on_road = np.array([
-        gridley().map.get_waypoint(location_to_carla(x, y), project_to_road=False,
-                                   lane_type=carla.LaneType.Driving) is not None for x, y in places])
+    on_road = np.array(
+        [
+            gridley().map.get_waypoint(location_to_carla(x, y), project_to_road=False, lane_type=carla.LaneType.Driving)
+            is not None
+            for x, y in places
+        ]
+    )
     assert np.mean(drawn.reshape(-1) == on_road) > 0.97  # but for cells on an edge
     assert 0.05 < on_road.mean() < 0.6
 

@@ -33,7 +33,9 @@ FROM_ABOVE = View(200, 200, 60.0, Pose(z=40.0, pitch=-90.0).matrix())  # picture
 
 def placed(pose: Pose, actor_id: int = 7) -> Instances:
     return Instances(
-        np.zeros(1, np.int32), pose.matrix()[None].astype(np.float32), np.array([actor_id], np.uint32),
+        np.zeros(1, np.int32),
+        pose.matrix()[None].astype(np.float32),
+        np.array([actor_id], np.uint32),
         np.ones((1, 3), np.float32),
     )
 
@@ -42,7 +44,7 @@ def brightness_at(renderer: Renderer, instances: Instances, x: float, y: float) 
     picture = renderer.render(renderer.begin_frame(instances), FROM_ABOVE)
     per_m = 100.0 / np.tan(np.radians(30.0)) / 40.0
     row, column = int(100 - x * per_m), int(100 + y * per_m)
-    return float(picture.bgra[row - 1:row + 2, column - 1:column + 2, :3].mean())
+    return float(picture.bgra[row - 1 : row + 2, column - 1 : column + 2, :3].mean())
 
 
 @pytest.mark.parametrize("azimuth_deg", [0.0, 70.0, 200.0])
@@ -61,10 +63,12 @@ def test_shadow_falls_away_from_the_sun_as_far_as_the_sun_is_high(azimuth_deg: f
 
 def test_shadow_map_agrees_with_rays_to_the_sun() -> None:
     rng = np.random.default_rng(5)
-    corners = np.concatenate([
-        box((*rng.uniform(-40, 40, 2), h), (*rng.uniform(0.5, 5, 2), h), float(rng.uniform(0, 360)))
-        for h in rng.uniform(1, 8, 50)
-    ])
+    corners = np.concatenate(
+        [
+            box((*rng.uniform(-40, 40, 2), h), (*rng.uniform(0.5, 5, 2), h), float(rng.uniform(0, 360)))
+            for h in rng.uniform(1, 8, 50)
+        ]
+    )
     sun = sun_direction(130.0, 38.0)
     town = static_shadow(build_scene(mesh_of(corners, Label.BUILDINGS), []), sun)
     rays = rtcore_scene.EmbreeScene()
@@ -96,11 +100,13 @@ def crowded() -> tuple[Mesh, list[Mesh], Instances, list[View]]:
         np.concatenate([p.materials for p in parts]),
     )
     prototypes = [mesh_of(box((0, 0, 0.8), (2, 0.9, 0.7)), Label.CAR, m) for m in (Material.BODY, Material.GLASS)]
-    matrices = np.stack([
-        Pose(*rng.uniform(-10, 10, 2), 0, 0, rng.uniform(0, 360), 0).matrix() for _ in range(12)
-    ]).astype(np.float32)
+    matrices = np.stack(
+        [Pose(*rng.uniform(-10, 10, 2), 0, 0, rng.uniform(0, 360), 0).matrix() for _ in range(12)]
+    ).astype(np.float32)
     instances = Instances(
-        np.arange(12, dtype=np.int32) % 2, matrices, np.arange(1, 13, dtype=np.uint32),
+        np.arange(12, dtype=np.int32) % 2,
+        matrices,
+        np.arange(1, 13, dtype=np.uint32),
         rng.uniform(0, 1, (12, 3)).astype(np.float32),
     )
     views = [View(160, 96, 90.0, Pose(-8, 0, 2, -5, 40 * k - 60, 3 * k).matrix()) for k in range(6)]
@@ -115,8 +121,10 @@ def test_same_bytes_whatever_the_threads() -> None:
         renderer = Renderer(static, prototypes)
         frame = renderer.begin_frame(instances)
         with ThreadPoolExecutor(workers) as pool:
-            made = pool.map(lambda job: renderer.render(frame, job[0], samples=job[1], **planes),
-                            [(view, samples) for _ in range(3) for view in views for samples in (1, 4)])
+            made = pool.map(
+                lambda job: renderer.render(frame, job[0], samples=job[1], **planes),
+                [(view, samples) for _ in range(3) for view in views for samples in (1, 4)],
+            )
             return [p.bgra.tobytes() + p.depth_m.tobytes() + p.labels.tobytes() + p.actor_ids.tobytes() for p in made]
 
     alone = pictures(1)
@@ -155,7 +163,9 @@ def test_a_lamp_shines_and_paint_takes_its_tint() -> None:
     renderer = Renderer(mesh_of(ground(30.0), Label.GROUND), shapes, sun_altitude_deg=60.0)
     matrices = np.stack([Pose(0, y).matrix() for y in (-4, 0, 4)]).astype(np.float32)
     instances = Instances(
-        np.array([0, 1, 0], np.int32), matrices, np.arange(1, 4, dtype=np.uint32),
+        np.array([0, 1, 0], np.int32),
+        matrices,
+        np.arange(1, 4, dtype=np.uint32),
         np.array([[1, 0, 0], [1, 1, 1], [0, 0, 1]], np.float32),
     )
     picture = renderer.render(renderer.begin_frame(instances), FROM_ABOVE, actor_ids=True)
@@ -170,8 +180,10 @@ def test_nothing_is_left_to_compile_after_warm_up() -> None:
     renderer = Renderer(static, prototypes)
     renderer.warm_up()
     kernels = {
-        name: value for module in (fragments, light, materials, noise, raster, scene, shade, shadow, sky)
-        for name, value in vars(module).items() if isinstance(value, Dispatcher)
+        name: value
+        for module in (fragments, light, materials, noise, raster, scene, shade, shadow, sky)
+        for name, value in vars(module).items()
+        if isinstance(value, Dispatcher)
     }
     before = {name: len(kernel.signatures) for name, kernel in kernels.items()}
     for array in vars(instances).values():

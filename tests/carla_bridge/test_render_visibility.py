@@ -28,11 +28,11 @@ def test_pictures_agree_with_ray_casts(seed: int) -> None:
     world = random_world(rng)
     labels = rng.integers(1, 11, len(world)).astype(np.uint8)
     soup = len(world) - 3000
-    labels[soup + 1500:] = labels[soup:soup + 1500]  # the two sides of a triangle look the same
+    labels[soup + 1500 :] = labels[soup : soup + 1500]  # the two sides of a triangle look the same
     prototype = mesh_of(box((0, 0, 1), (2, 1, 1)), Label.CAR)
-    matrices = np.stack([
-        Pose(*rng.uniform(-25, 25, 2), rng.uniform(0, 3), *rng.uniform(-180, 180, 3)).matrix() for _ in range(20)
-    ]).astype(np.float32)
+    matrices = np.stack(
+        [Pose(*rng.uniform(-25, 25, 2), rng.uniform(0, 3), *rng.uniform(-180, 180, 3)).matrix() for _ in range(20)]
+    ).astype(np.float32)
     instances = Instances(
         np.zeros(20, np.int32), matrices, np.arange(1, 21, dtype=np.uint32), np.ones((20, 3), np.float32)
     )
@@ -76,10 +76,16 @@ def test_only_outward_faces_are_seen() -> None:
     np.testing.assert_allclose(outside.depth_m, 7.0, rtol=1e-6)
 
 
-@pytest.mark.parametrize("pose", [
-    Pose(z=1.6), Pose(z=0.05, pitch=-20, roll=13), Pose(z=0.3, pitch=-89, yaw=31), Pose(z=2.0, roll=90),
-    Pose(z=30, pitch=-50),
-])
+@pytest.mark.parametrize(
+    "pose",
+    [
+        Pose(z=1.6),
+        Pose(z=0.05, pitch=-20, roll=13),
+        Pose(z=0.3, pitch=-89, yaw=31),
+        Pose(z=2.0, roll=90),
+        Pose(z=30, pitch=-50),
+    ],
+)
 def test_ground_that_passes_under_the_camera_is_clipped_not_lost(pose: Pose) -> None:
     renderer = Renderer(mesh_of(ground(5000.0), Label.ROADS), [])
     view = View(160, 120, 100.0, pose.matrix())

@@ -63,7 +63,8 @@ def test_a_drive_as_the_stack_sees_it(session: Session) -> None:
 def test_every_light_has_its_stop_line_before_a_junction(session: Session) -> None:
     assert {line.light_id for line in session.stop_lines} == set(session.truth.lights)
     assert {(line.lane[0], line.lane[2]) for line in session.stop_lines} == {
-        (key[0], key[2]) for key in session.graph.signalised}
+        (key[0], key[2]) for key in session.graph.signalised
+    }
 
 
 def test_left_is_left(session: Session) -> None:
@@ -143,9 +144,13 @@ def test_a_world_that_dies_is_noticed_and_cleared_away() -> None:
 
 
 def test_no_world_is_told_in_one_line() -> None:
-    with pytest.raises(SessionError, match=r"no CARLA world at 127\.0\.0\.1:1:"), \
-            Session(WorldConfig(kind="carla", port=1, timeout_s=1.0), RIG):
+    with (
+        pytest.raises(SessionError, match=r"no CARLA world at 127\.0\.0\.1:1:"),
+        Session(WorldConfig(kind="carla", port=1, timeout_s=1.0), RIG),
+    ):
         pass
-    with pytest.raises(SessionError, match=r"ended with exit code .* before it was ready"), \
-            Session(WorldConfig(town="Atlantis"), RIG):
+    with (
+        pytest.raises(SessionError, match=r"ended with exit code .* before it was ready"),
+        Session(WorldConfig(town="Atlantis"), RIG),
+    ):
         pass

@@ -215,8 +215,9 @@ def test_nothing_stands_in_a_lane(town: Town, waypoints: list[carla.Waypoint]) -
     plan = shapely.convex_hull([shapely.MultiPoint(t) for t in corners[low][:, :, :2]])
     for box in town.solids:
         ex, ey, _ = box.extent
-        outline = (np.array([[x, y, 0, 1] for x, y in ((ex, ey), (-ex, ey), (-ex, -ey), (ex, -ey))])
-                   @ box.centre.matrix().T)[:, :2]
+        outline = (
+            np.array([[x, y, 0, 1] for x, y in ((ex, ey), (-ex, ey), (-ex, -ey), (ex, -ey))]) @ box.centre.matrix().T
+        )[:, :2]
         plan = np.append(plan, shapely.Polygon(outline))
     lanes = shapely.points([(w.transform.location.x, w.transform.location.y) for w in waypoints])
     near, _ = shapely.STRtree(plan).query(lanes, predicate="dwithin", distance=1.75)

@@ -31,7 +31,8 @@ def rectangle(x: float, y: float, yaw: float, ex: float, ey: float) -> shapely.P
 def test_contact_agrees_with_polygon_intersection(x, y, yaw, ex, ey, yaw_b, ex_b, ey_b):
     a, b = rectangle(0.0, 0.0, yaw, ex, ey), rectangle(x, y, yaw_b, ex_b, ey_b)
     depth, nx, ny, px, py = box_contact(
-        0.0, 0.0, math.cos(yaw), math.sin(yaw), ex, ey, x, y, math.cos(yaw_b), math.sin(yaw_b), ex_b, ey_b)
+        0.0, 0.0, math.cos(yaw), math.sin(yaw), ex, ey, x, y, math.cos(yaw_b), math.sin(yaw_b), ex_b, ey_b
+    )
     area = a.intersection(b).area
     if depth < 0.0:
         assert area < 1e-6
@@ -46,8 +47,9 @@ def test_contact_agrees_with_polygon_intersection(x, y, yaw, ex, ey, yaw_b, ex_b
 
 
 @settings(max_examples=100, deadline=None)
-@given(coordinate, coordinate, angle, angle, st.lists(st.floats(-20, 20), min_size=6, max_size=6),
-       st.floats(500.0, 8000.0))
+@given(
+    coordinate, coordinate, angle, angle, st.lists(st.floats(-20, 20), min_size=6, max_size=6), st.floats(500.0, 8000.0)
+)
 def test_impulses_conserve_momentum_and_never_add_energy(x, y, yaw_a, yaw_b, motion, mass_b):
     state, param = np.zeros((2, c.STATE_COLUMNS)), np.zeros((2, c.PARAM_COLUMNS))
     state[0, [c.VX, c.VY, c.YAW_RATE]], state[1, [c.VX, c.VY, c.YAW_RATE]] = motion[:3], motion[3:]
@@ -55,8 +57,9 @@ def test_impulses_conserve_momentum_and_never_add_energy(x, y, yaw_a, yaw_b, mot
     mass = np.array([1500.0, mass_b])
     inertia = mass * (4.8**2 + 1.9**2) / 12.0
     param[:, c.INV_MASS], param[:, c.INV_INERTIA] = 1.0 / mass, 1.0 / inertia
-    contact = box_contact(0.0, 0.0, math.cos(yaw_a), math.sin(yaw_a), 2.4, 0.95,
-                          x, y, math.cos(yaw_b), math.sin(yaw_b), 2.4, 0.95)
+    contact = box_contact(
+        0.0, 0.0, math.cos(yaw_a), math.sin(yaw_a), 2.4, 0.95, x, y, math.cos(yaw_b), math.sin(yaw_b), 2.4, 0.95
+    )
     if contact[0] < 0.0:
         return
 
@@ -163,5 +166,5 @@ def test_a_pile_up_comes_to_rest_without_overlap():
     run(world, 12.0)
     for k, one in enumerate(cars):
         assert math.hypot(*world.actors[one].velocity) < 0.2
-        for two in cars[k + 1:]:
+        for two in cars[k + 1 :]:
             assert overlap_m2(world, one, two) < 0.02

@@ -160,7 +160,8 @@ def test_engine_brakes_when_the_throttle_is_closed():
     world.set_target_velocity(ego, (10.0, 0.0, 0.0))
     run(world, 1.0)
     assert 10.0 - speed_of(world, ego) == pytest.approx(
-        ENGINE_BRAKE_M_S2 + ROLLING_COEFFICIENT * GRAVITY_M_S2, abs=0.05)
+        ENGINE_BRAKE_M_S2 + ROLLING_COEFFICIENT * GRAVITY_M_S2, abs=0.05
+    )
 
 
 def test_a_driver_with_a_gain_on_speed_and_heading_settles_on_a_lane():

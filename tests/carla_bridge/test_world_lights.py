@@ -18,11 +18,17 @@ seconds = st.floats(0.2, 3.0)
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 2**31), st.lists(st.integers(0, 3), min_size=1, max_size=6),
-       st.lists(st.tuples(seconds, seconds, seconds), min_size=6, max_size=6), st.sampled_from([0.05, 0.1, 1.7]))
+@given(
+    st.integers(0, 2**31),
+    st.lists(st.integers(0, 3), min_size=1, max_size=6),
+    st.lists(st.tuples(seconds, seconds, seconds), min_size=6, max_size=6),
+    st.sampled_from([0.05, 0.1, 1.7]),
+)
 def test_one_phase_at_a_time_and_every_phase_in_turn(seed, phases, times, tick):
-    statuses = [LightStatus(str(k), k, 5, phase, green_s=times[k][0], yellow_s=times[k][1], red_s=times[k][2])
-                for k, phase in enumerate(phases)]
+    statuses = [
+        LightStatus(str(k), k, 5, phase, green_s=times[k][0], yellow_s=times[k][1], red_s=times[k][2])
+        for k, phase in enumerate(phases)
+    ]
     (group,) = build_groups(statuses, seed)
     seen = []
     for _ in range(int(40.0 / tick)):
@@ -88,15 +94,18 @@ def test_freezing_keeps_a_state_set_by_hand():
     assert greens[2] == greens[3]
 
 
-@pytest.mark.parametrize(("pose", "which"), [
-    (Pose(-14.0, 0.0, 0.0, 0.0, 0.0), 0),  # eastbound, in front of the stop line
-    (Pose(-14.0, 0.0, 0.0, 0.0, 30.0), 0),
-    (Pose(-14.0, 0.0, 0.0, 0.0, 180.0), None),  # in the same place, driving away
-    (Pose(-14.0, 3.0, 0.0, 0.0, 0.0), None),  # next lane
-    (Pose(-9.5, 0.0, 0.0, 0.0, 0.0), None),  # its front is past the line
-    (Pose(-40.0, 0.0, 0.0, 0.0, 0.0), None),
-    (Pose(0.0, 14.0, 0.0, 0.0, 270.0), 3),
-])
+@pytest.mark.parametrize(
+    ("pose", "which"),
+    [
+        (Pose(-14.0, 0.0, 0.0, 0.0, 0.0), 0),  # eastbound, in front of the stop line
+        (Pose(-14.0, 0.0, 0.0, 0.0, 30.0), 0),
+        (Pose(-14.0, 0.0, 0.0, 0.0, 180.0), None),  # in the same place, driving away
+        (Pose(-14.0, 3.0, 0.0, 0.0, 0.0), None),  # next lane
+        (Pose(-9.5, 0.0, 0.0, 0.0, 0.0), None),  # its front is past the line
+        (Pose(-40.0, 0.0, 0.0, 0.0, 0.0), None),
+        (Pose(0.0, 14.0, 0.0, 0.0, 270.0), 3),
+    ],
+)
 def test_a_car_obeys_the_light_whose_lane_it_is_on(pose, which):
     world = make_world(lights=CROSSING)
     ids = [a.id for a in world.actors.values() if a.light is not None]

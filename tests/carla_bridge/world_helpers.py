@@ -23,8 +23,12 @@ SHAPES = {
     "box": Shape((0.0, 0.0, 0.0), (0.5, 0.5, 0.5)),
 }
 NO_MESH = Mesh(
-    np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32), np.zeros((0, 3), np.float32), np.zeros(0, np.uint8),
-    np.zeros(0, np.uint8))
+    np.zeros((0, 3), np.float32),
+    np.zeros((0, 3), np.int32),
+    np.zeros((0, 3), np.float32),
+    np.zeros(0, np.uint8),
+    np.zeros(0, np.uint8),
+)
 
 
 def light(number: int, group: int, phase: int, heading_deg: float) -> TrafficLightPlacement:
@@ -35,8 +39,13 @@ def light(number: int, group: int, phase: int, heading_deg: float) -> TrafficLig
     middle = stop - 8.0 * ahead
     head = Pose(pole[0], pole[1], 5.0, 0.0, heading_deg + 180.0)
     return TrafficLightPlacement(
-        str(number), Pose(pole[0], pole[1], 0.0, 0.0, heading_deg), head,
-        Box(Pose(middle[0], middle[1], 1.0, 0.0, heading_deg), (8.0, 1.75, 1.0)), group, phase)
+        str(number),
+        Pose(pole[0], pole[1], 0.0, 0.0, heading_deg),
+        head,
+        Box(Pose(middle[0], middle[1], 1.0, 0.0, heading_deg), (8.0, 1.75, 1.0)),
+        group,
+        phase,
+    )
 
 
 def make_town(solids: tuple[Box, ...] = (), lights: tuple[TrafficLightPlacement, ...] = ()) -> Town:

@@ -43,8 +43,9 @@ def test_batch_spawns_at_every_spawn_point(client: carla.Client, world: carla.Wo
     for car, point in zip(cars, points, strict=True):
         assert car.get_location().distance(point.location) < 0.6
         assert car.get_light_state() == flags
-    gone = client.apply_batch_sync([carla.command.DestroyActor(car.id) for car in cars] +
-                                   [carla.command.DestroyActor(999_999)], True)
+    gone = client.apply_batch_sync(
+        [carla.command.DestroyActor(car.id) for car in cars] + [carla.command.DestroyActor(999_999)], True
+    )
     assert [bool(answer.error) for answer in gone] == [False] * len(cars) + [True]
     assert len(world.get_actors().filter("vehicle.*")) == 0
 
@@ -55,7 +56,10 @@ def test_batch_refuses_command_by_command(client: carla.Client, vehicle: carla.V
     torque = carla.command.ApplyTorque(vehicle.id, carla.Vector3D(0.0, 0.0, 1.0))
     answers = client.apply_batch_sync([good, bad, torque], False)
     assert [answer.error for answer in answers] == [
-        "", "actor 999999 not found", "batch command ApplyTorque is not supported by the embedded world"]
+        "",
+        "actor 999999 not found",
+        "batch command ApplyTorque is not supported by the embedded world",
+    ]
 
 
 def test_transforms_and_velocities_are_set(world: carla.World, vehicle: carla.Vehicle) -> None:

@@ -57,7 +57,12 @@ def test_long_signal_ids_stay_c_strings() -> None:
 def test_actor_record_uses_bin_for_bytes() -> None:
     record = messages.pack_actor(3, 0, 1, "a.b", {"k": (4, "v")}, (0, 0, 1), (2, 1, 1), (0, 0, 0), (14,), b"\1" * 24)
     assert msgpack.unpackb(msgpack.packb(record)) == [
-        3, 0, [1, "a.b", [["k", 4, "v"]]], [[0, 0, 1], [2, 1, 1], [0, 0, 0], 3], b"\x0e", b"\1" * 24,
+        3,
+        0,
+        [1, "a.b", [["k", 4, "v"]]],
+        [[0, 0, 1], [2, 1, 1], [0, 0, 0], 3],
+        b"\x0e",
+        b"\1" * 24,
     ]
 
 

@@ -17,8 +17,9 @@ Listen = Callable[..., "queue.Queue[carla.SensorData]"]
 def listen(world: carla.World) -> Listen:
     """Spawns a sensor, listens, and hands over the queue of its data; the sensors are destroyed by the reload."""
 
-    def start(type_id: str, parent: carla.Actor | None = None, pose: carla.Transform | None = None, **attributes: object
-              ) -> queue.Queue[carla.SensorData]:
+    def start(
+        type_id: str, parent: carla.Actor | None = None, pose: carla.Transform | None = None, **attributes: object
+    ) -> queue.Queue[carla.SensorData]:
         blueprint = world.get_blueprint_library().find(type_id)
         for name, value in attributes.items():
             blueprint.set_attribute(name, str(value))
@@ -59,8 +60,9 @@ def test_images_belong_to_the_tick(world: carla.World, vehicle: carla.Vehicle, l
 
 def test_depth_agrees_with_rays(world: carla.World, vehicle: carla.Vehicle, listen: Listen) -> None:
     side = carla.Transform(carla.Location(z=2.5), carla.Rotation(yaw=70.0))
-    depth, labels = (listen(f"sensor.camera.{kind}", vehicle, side, **SMALL)
-                     for kind in ("depth", "semantic_segmentation"))
+    depth, labels = (
+        listen(f"sensor.camera.{kind}", vehicle, side, **SMALL) for kind in ("depth", "semantic_segmentation")
+    )
     world.tick()
     image = depth.get(timeout=5.0)
     blue, green, red = (pixels(image)[..., k].astype(float) for k in range(3))
@@ -71,8 +73,9 @@ def test_depth_agrees_with_rays(world: carla.World, vehicle: carla.Vehicle, list
     agree = compared = 0
     for v, u in np.argwhere(tags == int(carla.CityObjectLabel.Buildings))[::97]:
         right, up = (u + 0.5 - image.width / 2.0) / focal, -(v + 0.5 - image.height / 2.0) / focal
-        hits = world.cast_ray(image.transform.location, image.transform.transform(
-            carla.Location(200.0, 200.0 * right, 200.0 * up)))
+        hits = world.cast_ray(
+            image.transform.location, image.transform.transform(carla.Location(200.0, 200.0 * right, 200.0 * up))
+        )
         walls = [hit for hit in hits if hit.label == carla.CityObjectLabel.Buildings]
         if walls:
             compared += 1

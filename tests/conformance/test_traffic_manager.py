@@ -37,7 +37,8 @@ def drive(client: carla.Client, world: carla.World, port: int, ticks: int) -> tu
     blueprint = world.get_blueprint_library().find("vehicle.tesla.model3")
     autopilot = carla.command.SetAutopilot(carla.command.FutureActor, True, port)
     answers = client.apply_batch_sync(
-        [carla.command.SpawnActor(blueprint, point).then(autopilot) for point in points], True)
+        [carla.command.SpawnActor(blueprint, point).then(autopilot) for point in points], True
+    )
     cars = [world.get_actor(answer.actor_id) for answer in answers]
     track, offsets, driven, waiting = bytearray(), [], 0.0, 0
     for tick in range(ticks):
@@ -56,8 +57,9 @@ def drive(client: carla.Client, world: carla.World, port: int, ticks: int) -> tu
     return bytes(track), offsets, driven, waiting
 
 
-def test_traffic_keeps_lanes_and_stops_at_red(client: carla.Client, world: carla.World,
-                                              traffic_manager: carla.TrafficManager) -> None:
+def test_traffic_keeps_lanes_and_stops_at_red(
+    client: carla.Client, world: carla.World, traffic_manager: carla.TrafficManager
+) -> None:
     _, offsets, driven, waiting = drive(client, world, traffic_manager.get_port(), 400)
     offsets.sort()
     assert offsets[len(offsets) // 2] < 0.25

@@ -45,8 +45,9 @@ def spawn_actor(call: Call[Server], description: Wire, transform: Wire) -> Wire:
 
 
 @methods.value
-def spawn_actor_with_parent(call: Call[Server], description: Wire, transform: Wire, parent_id: int,
-                            attachment: int = 0, socket: str = "") -> Wire:
+def spawn_actor_with_parent(
+    call: Call[Server], description: Wire, transform: Wire, parent_id: int, attachment: int = 0, socket: str = ""
+) -> Wire:
     """A spring arm (attachment 1 and 2) is held rigidly; sockets do not exist here."""
     actor = call.server.spawn(ActorDescription.unpack(description), unpack_pose(transform), parent_id, attachment)
     return actor_record(actor, call.server.streams)

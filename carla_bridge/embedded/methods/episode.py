@@ -93,8 +93,9 @@ def get_actor_definitions(call: Call[Server]) -> Wire:
 
 
 @methods.exclusive(Envelope.VOID)
-def load_new_episode(call: Call[Server], name: str, reset_settings: bool = True, layers: int = 0xFFFF
-                     ) -> Awaitable[None]:
+def load_new_episode(
+    call: Call[Server], name: str, reset_settings: bool = True, layers: int = 0xFFFF
+) -> Awaitable[None]:
     return call.server.load_episode(name, reset_settings=reset_settings)
 
 

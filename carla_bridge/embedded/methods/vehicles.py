@@ -73,9 +73,7 @@ def pack_physics(physics: VehiclePhysics) -> Wire:
     wire[names.index("steering_curve")] = [list(point) for point in physics.steering_curve]
     wire[names.index("forward_gears")] = [list(astuple(gear)) for gear in physics.forward_gears]
     wire[names.index("center_of_mass")] = pack_vector(physics.center_of_mass)
-    wire[names.index("wheels")] = [
-        [*astuple(wheel)[:-1], pack_vector(wheel.position)] for wheel in physics.wheels
-    ]
+    wire[names.index("wheels")] = [[*astuple(wheel)[:-1], pack_vector(wheel.position)] for wheel in physics.wheels]
     return wire
 
 

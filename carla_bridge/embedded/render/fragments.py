@@ -103,8 +103,15 @@ def gather(ids: I32, side: int, row: int, f: Fragments) -> int:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def locate(
-    count: int, f: Fragments, camera: F64, focal_px: float, half_w: float, half_h: float,
-    static: Geometry, moving: Moving, surfaces: Surfaces,
+    count: int,
+    f: Fragments,
+    camera: F64,
+    focal_px: float,
+    half_w: float,
+    half_h: float,
+    static: Geometry,
+    moving: Moving,
+    surfaces: Surfaces,
 ) -> None:
     """Where each fragment lies, which way it faces, and its base colour."""
     number, us, vs, which, surface = f.number, f.u, f.v, f.moving, f.surface

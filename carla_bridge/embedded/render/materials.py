@@ -169,13 +169,18 @@ def paint(
             if upright:
                 bay_scale, storey_scale = grids[s, 1], grids[s, 3]
                 glass, frame, sill, curtain = window(
-                    (u - grids[s, 0]) * bay_scale, (z - grids[s, 2]) * storey_scale,
-                    max(pixel / cosine * bay_scale, 1e-3), max(pixel * 1.1 * storey_scale, 1e-3),
+                    (u - grids[s, 0]) * bay_scale,
+                    (z - grids[s, 2]) * storey_scale,
+                    max(pixel / cosine * bay_scale, 1e-3),
+                    max(pixel * 1.1 * storey_scale, 1e-3),
                 )
                 wall = max(0.0, 1.0 - glass - frame) * (1.0 - 0.35 * sill)
                 pane = (0.035 + 0.11 * max(0.0, curtain - 0.55)) * glass
-                r, g, b = r * wall + 0.36 * frame + 0.80 * pane, g * wall + 0.36 * frame + 0.95 * pane, \
-                    b * wall + 0.35 * frame + 1.10 * pane
+                r, g, b = (
+                    r * wall + 0.36 * frame + 0.80 * pane,
+                    g * wall + 0.36 * frame + 0.95 * pane,
+                    b * wall + 0.35 * frame + 1.10 * pane,
+                )
                 shine[i] = glass * (0.16 + 0.64 * (1.0 - cosine) ** 3)
             red[i], green[i], blue[i] = r, g, b
         elif material == BODY:

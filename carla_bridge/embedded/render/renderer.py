@@ -112,12 +112,19 @@ class Renderer:
             if side > 1:
                 ids = self._visible(frame, camera, side * focal_px, side * view.height, side * view.width)
             shade(
-                ids, side, camera, side * focal_px, scene.static, scene.surfaces, moving, frame.shadows,
-                self._lighting, self._scratch.row_of(side * side * view.width), colour,
+                ids,
+                side,
+                camera,
+                side * focal_px,
+                scene.static,
+                scene.surfaces,
+                moving,
+                frame.shadows,
+                self._lighting,
+                self._scratch.row_of(side * side * view.width),
+                colour,
             )
-        return Picture(
-            colour, depth_m if depth else None, label if labels else None, actor if actor_ids else None
-        )
+        return Picture(colour, depth_m if depth else None, label if labels else None, actor if actor_ids else None)
 
     def warm_up(self) -> None:
         """Compile (or load from the cache) every kernel, so that the first picture is as fast as the next."""
@@ -127,7 +134,9 @@ class Renderer:
         everybody = nobody
         if len(self._scene.prototypes.first) > 1:
             everybody = Instances(
-                np.zeros(1, np.int32), np.eye(4, dtype=np.float32)[None], np.ones(1, np.uint32),
+                np.zeros(1, np.int32),
+                np.eye(4, dtype=np.float32)[None],
+                np.ones(1, np.uint32),
                 np.ones((1, 3), np.float32),
             )
         view = View(16, 8, 90.0, np.eye(4))
@@ -145,8 +154,17 @@ class Renderer:
         first = 0
         for part in (self._scene.static, frame.moving.geometry):
             rasterise(
-                part.corners, part.planes, part.chunk_first, part.spheres, first, camera, float(focal_px),
-                inverse_depth, ids, left, right,
+                part.corners,
+                part.planes,
+                part.chunk_first,
+                part.spheres,
+                first,
+                camera,
+                float(focal_px),
+                inverse_depth,
+                ids,
+                left,
+                right,
             )
             first += len(part.planes)
         return ids

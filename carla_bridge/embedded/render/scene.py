@@ -107,12 +107,18 @@ def _spatial_order(corners: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int
 def chunked(corners: npt.NDArray[np.float32], small: int) -> Geometry:
     """Cut triangles, already in spatial order, into chunks; the first `small` of them never share one with the rest."""
     total = len(corners)
-    first = np.unique(np.concatenate([
-        np.arange(0, small, CHUNK), np.arange(small, total, CHUNK // 4), [total],
-    ])).astype(np.int32)
+    first = np.unique(
+        np.concatenate(
+            [
+                np.arange(0, small, CHUNK),
+                np.arange(small, total, CHUNK // 4),
+                [total],
+            ]
+        )
+    ).astype(np.int32)
     spheres = np.zeros((len(first) - 1, 4), np.float32)
     for c in range(len(first) - 1):
-        points = corners[first[c]:first[c + 1]].reshape(-1, 3).astype(np.float64)
+        points = corners[first[c] : first[c + 1]].reshape(-1, 3).astype(np.float64)
         centre = 0.5 * (points.min(axis=0) + points.max(axis=0))
         spheres[c, :3] = centre
         spheres[c, 3] = np.linalg.norm(points - spheres[c, :3], axis=1).max() * 1.0001 + 1e-3
@@ -186,8 +192,8 @@ def build_scene(static: Mesh, prototypes: Sequence[Mesh]) -> Scene:
     moving = np.concatenate([*local, np.zeros((0, 9), np.float32)])
     default_grid = np.tile(np.array([0.0, 1.0 / BAY_M, 0.0, 1.0 / STOREY_M], np.float32), (len(moving), 1))
     materials = np.concatenate([static.materials[order], *(mesh.materials for mesh in prototypes)]).astype(np.uint8)
-    facade = materials[:len(corners)] == Material.FACADE
-    leaves = np.flatnonzero(materials[:len(corners)] == Material.FOLIAGE)
+    facade = materials[: len(corners)] == Material.FACADE
+    leaves = np.flatnonzero(materials[: len(corners)] == Material.FOLIAGE)
     normals = np.zeros((len(corners), 9), np.float32)
     normals[leaves] = _smooth_normals(geometry.corners[leaves], LEAF_CREASE_COS)
     surfaces = Surfaces(
@@ -270,8 +276,17 @@ def place(scene: Scene, instances: Instances) -> Moving:
     )
     surface, owner = np.empty(total, np.int32), np.empty(total, np.int32)
     _place(
-        scene.prototypes.corners, scene.prototypes.first, scene.prototypes.first_surface, prototype, matrices,
-        geometry.corners, geometry.planes, geometry.chunk_first, geometry.spheres, surface, owner,
+        scene.prototypes.corners,
+        scene.prototypes.first,
+        scene.prototypes.first_surface,
+        prototype,
+        matrices,
+        geometry.corners,
+        geometry.planes,
+        geometry.chunk_first,
+        geometry.spheres,
+        surface,
+        owner,
     )
     return Moving(
         geometry,

@@ -63,8 +63,15 @@ def _see_sky(count: int, f: Fragments, texels: F32, sun: F64, sun_light: F64) ->
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _illuminate(
-    count: int, f: Fragments, materials: npt.NDArray[np.uint8], texels: F32, sun: F64, sun_light: F64, above: F64,
-    below: F64, tones: F64,
+    count: int,
+    f: Fragments,
+    materials: npt.NDArray[np.uint8],
+    texels: F32,
+    sun: F64,
+    sun_light: F64,
+    above: F64,
+    below: F64,
+    tones: F64,
 ) -> None:
     """Sun (Lambert), sky and bounced light, mirror image, highlight, and the haze in between."""
     number, surface, x_red, x_green, x_blue = f.number, f.surface, f.red, f.green, f.blue
@@ -125,8 +132,12 @@ def _develop(count: int, side: int, f: Fragments, tones: npt.NDArray[np.uint8], 
     red, green, blue, pixel, weight = f.red, f.green, f.blue, f.pixel, f.weight
     if side == 1:
         for i in range(count):
-            bgra[i, 0], bgra[i, 1], bgra[i, 2], bgra[i, 3] = _tone(tones, blue[i]), _tone(tones, green[i]), \
-                _tone(tones, red[i]), 255
+            bgra[i, 0], bgra[i, 1], bgra[i, 2], bgra[i, 3] = (
+                _tone(tones, blue[i]),
+                _tone(tones, green[i]),
+                _tone(tones, red[i]),
+                255,
+            )
         return
     i = 0
     while i < count:
@@ -137,8 +148,12 @@ def _develop(count: int, side: int, f: Fragments, tones: npt.NDArray[np.uint8], 
             # Tame the brightest before averaging, or a highlight's edge would stay jagged.
             r, g, b = r + w * min(red[i], 1.5), g + w * min(green[i], 1.5), b + w * min(blue[i], 1.5)
             i += 1
-        bgra[column, 0], bgra[column, 1], bgra[column, 2], bgra[column, 3] = _tone(tones, b), _tone(tones, g), \
-            _tone(tones, r), 255
+        bgra[column, 0], bgra[column, 1], bgra[column, 2], bgra[column, 3] = (
+            _tone(tones, b),
+            _tone(tones, g),
+            _tone(tones, r),
+            255,
+        )
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -165,16 +180,21 @@ def shade(
         _see_sky(count, f, sky.texels, sky.sun, sky.sun_light)
         paint(count, f, 1.0 / focal_px * side, surfaces.materials, surfaces.grids, lighting.noise)
         block_light(count, f, 1.0 / focal_px * side, sky.sun, lighting.shadow, lighting.openness, shadows)
-        _illuminate(
-            count, f, surfaces.materials, sky.texels, sky.sun, sky.sun_light, sky.above, sky.below, sky.tones
-        )
+        _illuminate(count, f, surfaces.materials, sky.texels, sky.sun, sky.sun_light, sky.above, sky.below, sky.tones)
         _develop(count, side, f, lighting.tones, bgra[row])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def resolve(
-    ids: I32, camera: F64, focal_px: float, static: Geometry, surfaces: Surfaces, moving: Moving,
-    depth_m: F32, labels: npt.NDArray[np.uint8], actor_ids: npt.NDArray[np.uint32],
+    ids: I32,
+    camera: F64,
+    focal_px: float,
+    static: Geometry,
+    surfaces: Surfaces,
+    moving: Moving,
+    depth_m: F32,
+    labels: npt.NDArray[np.uint8],
+    actor_ids: npt.NDArray[np.uint32],
 ) -> None:
     """Fill the planes whose shape is that of `ids`; a plane nobody wants comes with shape (0, 0)."""
     height, width = ids.shape

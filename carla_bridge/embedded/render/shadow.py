@@ -58,7 +58,14 @@ class MovingShadow(NamedTuple):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def draw_heights(
-    corners: F32, slope_x: float, slope_y: float, x0: float, y0: float, per_m: float, above: float, closed: bool,
+    corners: F32,
+    slope_x: float,
+    slope_y: float,
+    x0: float,
+    y0: float,
+    per_m: float,
+    above: float,
+    closed: bool,
     out: F32,
 ) -> None:
     """Highest z over each texel, seen along the sun's rays. closed: only the faces turned to the sun matter."""
@@ -106,8 +113,8 @@ def _blocks(heights: npt.NDArray[np.uint16]) -> tuple[npt.NDArray[np.uint16], np
     for pick in (np.maximum, np.minimum):
         block = pick.reduce(pick.reduce(heights.reshape(size, BLOCK, size, BLOCK), axis=3), axis=1)
         padded = np.pad(block, 1, mode="edge")
-        wide = pick.reduce([padded[:, i:i + size] for i in range(3)])
-        extremes.append(np.ascontiguousarray(pick.reduce([wide[i:i + size] for i in range(3)])))
+        wide = pick.reduce([padded[:, i : i + size] for i in range(3)])
+        extremes.append(np.ascontiguousarray(pick.reduce([wide[i : i + size] for i in range(3)])))
     return extremes[0], extremes[1]
 
 
@@ -130,8 +137,8 @@ def static_shadow(scene: Scene, sun: F64) -> StaticShadow:
     step = max(top - base, 1.0) / 65000.0
     heights = np.empty((size, size), np.uint16)
     for row in range(0, size, 256):  # in bands: the whole map in float64 would be large
-        band = drawn[row:row + 256]
-        heights[row:row + 256] = np.where(band > FLOOR, 1.0 + np.maximum(band - base, 0.0) / step, 0.0)
+        band = drawn[row : row + 256]
+        heights[row : row + 256] = np.where(band > FLOOR, 1.0 + np.maximum(band - base, 0.0) / step, 0.0)
     return StaticShadow(
         heights, *_blocks(heights), np.array([low[0], low[1], 1.0 / texel, base, 1.0 / step, slope_x, slope_y])
     )
@@ -159,7 +166,7 @@ def _bake_openness(heights: F32, cell_m: float, out: F32) -> None:
 
 def openness(scene: Scene) -> Openness:
     """How much sky each spot of ground sees between the buildings; foliage lets light through and is left out."""
-    solid = scene.surfaces.materials[:len(scene.static.corners)] != Material.FOLIAGE
+    solid = scene.surfaces.materials[: len(scene.static.corners)] != Material.FOLIAGE
     casters = scene.static.corners[solid]
     tall = casters[(casters.reshape(-1, 3, 3)[:, :, 2] > 1.0).any(axis=1)]
     if len(tall) == 0:
@@ -177,19 +184,35 @@ def openness(scene: Scene) -> Openness:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _fill_tiles(
-    corners: F32, chunk_first: I32, slope_x: float, slope_y: float, tile: I32, tile_frame: F32, tiles: F32,
-    footprint: F32, cells: I32, links: I32, cell_frame: F64,
+    corners: F32,
+    chunk_first: I32,
+    slope_x: float,
+    slope_y: float,
+    tile: I32,
+    tile_frame: F32,
+    tiles: F32,
+    footprint: F32,
+    cells: I32,
+    links: I32,
+    cell_frame: F64,
 ) -> int:
     """Draw each instance's tile and register it in the cells it may darken; returns the number of links."""
     used = 0
     rows, columns = cells.shape
     for i in range(tile.shape[0]):
         offset, width, height = tile[i, 0], tile[i, 1], tile[i, 2]
-        picture = tiles[offset:offset + width * height].reshape(height, width)
+        picture = tiles[offset : offset + width * height].reshape(height, width)
         picture[:] = FLOOR
         draw_heights(
-            corners[chunk_first[i]:chunk_first[i + 1]], slope_x, slope_y,
-            tile_frame[i, 0], tile_frame[i, 1], tile_frame[i, 2], FLOOR, True, picture,
+            corners[chunk_first[i] : chunk_first[i + 1]],
+            slope_x,
+            slope_y,
+            tile_frame[i, 0],
+            tile_frame[i, 1],
+            tile_frame[i, 2],
+            FLOOR,
+            True,
+            picture,
         )
         reach = 1.5 + footprint[i, 4]
         x_low = min(tile_frame[i, 0] - 0.5, footprint[i, 0] - reach)
@@ -217,8 +240,12 @@ def moving_shadow(moving: Moving, sun: F64) -> MovingShadow:
     first = moving.geometry.chunk_first
     if n == 0 or first[-1] == 0:
         return MovingShadow(
-            np.zeros(1, np.float32), np.zeros((0, 3), np.int32), np.zeros((0, 3), np.float32),
-            np.zeros((0, 7), np.float32), np.full((1, 1), -1, np.int32), np.zeros((1, 2), np.int32),
+            np.zeros(1, np.float32),
+            np.zeros((0, 3), np.int32),
+            np.zeros((0, 3), np.float32),
+            np.zeros((0, 7), np.float32),
+            np.full((1, 1), -1, np.int32),
+            np.zeros((1, 2), np.int32),
             np.array([0.0, 0.0, 1.0 / CELL_M]),
         )
     bounds = np.empty((n, 7), np.float64)  # shadow x, y low and high, lowest z, half length, half width

@@ -106,11 +106,13 @@ def build_sky(azimuth_deg: float, altitude_deg: float, cover: float = 0.50) -> S
     sun_light = mix((1.10, 0.52, 0.20), (1.85, 1.66, 1.36))
     above = mix((0.22, 0.26, 0.38), (0.57, 0.65, 0.77))
     below = mix((0.10, 0.09, 0.08), (0.30, 0.27, 0.22))
-    tones = np.stack([
-        mix((0.10, 0.17, 0.36), (0.075, 0.205, 0.52)),
-        mix((0.62, 0.47, 0.40), (0.60, 0.74, 0.90)),
-        mix((0.60, 0.30, 0.08), (0.42, 0.34, 0.20)),
-    ])
+    tones = np.stack(
+        [
+            mix((0.10, 0.17, 0.36), (0.075, 0.205, 0.52)),
+            mix((0.62, 0.47, 0.40), (0.60, 0.74, 0.90)),
+            mix((0.60, 0.30, 0.08), (0.42, 0.34, 0.20)),
+        ]
+    )
     texels = np.empty((MAP_SIZE, MAP_SIZE, 3), np.float32)
     _bake(sun, tones, sun_light, cover, texels)
     return Sky(texels, sun, sun_light, above, below, tones)

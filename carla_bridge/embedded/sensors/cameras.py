@@ -74,8 +74,10 @@ class Camera:
         width, height = int(actor.attribute("image_size_x", "800")), int(actor.attribute("image_size_y", "600"))
         fov = float(actor.attribute("fov", "90.0"))
         if width < 1 or height < 1 or width * height > MAX_PIXELS:
-            raise CarlaError(f"{actor.type_id}: image_size must be positive and at most {MAX_PIXELS} pixels in all, "
-                             f"received {width}x{height}")
+            raise CarlaError(
+                f"{actor.type_id}: image_size must be positive and at most {MAX_PIXELS} pixels in all, "
+                f"received {width}x{height}"
+            )
         if not 0.0 < fov < 180.0:
             raise CarlaError(f"{actor.type_id}: fov must lie between 0 and 180 degrees, received {fov}")
         samples = int(actor.attribute("samples", "4"))

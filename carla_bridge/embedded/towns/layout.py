@@ -217,18 +217,20 @@ def _connectors(junction: Junction, roads: dict[int, Road], first_id: int) -> li
             for from_index, to_index in _lane_pairs(direction, incoming, outgoing):
                 start = incoming.beside(0.0, (from_index - 1) * LANE_WIDTH_M)
                 end = outgoing.beside(0.0, -(to_index - 1) * LANE_WIDTH_M)
-                found.append(Connector(
-                    id=first_id + len(found),
-                    junction=junction.id,
-                    incoming=incoming,
-                    outgoing=outgoing,
-                    from_index=from_index,
-                    to_index=to_index,
-                    direction=direction,
-                    curve=turn(start, heading, end, outgoing.heading),
-                    kerbside=step == 1 and from_index == incoming.lanes,
-                    speed_kmh=min(roads[incoming.road].speed_kmh, roads[outgoing.road].speed_kmh),
-                ))
+                found.append(
+                    Connector(
+                        id=first_id + len(found),
+                        junction=junction.id,
+                        incoming=incoming,
+                        outgoing=outgoing,
+                        from_index=from_index,
+                        to_index=to_index,
+                        direction=direction,
+                        curve=turn(start, heading, end, outgoing.heading),
+                        kerbside=step == 1 and from_index == incoming.lanes,
+                        speed_kmh=min(roads[incoming.road].speed_kmh, roads[outgoing.road].speed_kmh),
+                    )
+                )
     return found
 
 

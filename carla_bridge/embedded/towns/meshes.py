@@ -65,10 +65,12 @@ class MeshBuilder:
         """Between two (N, 3) polylines; its normal is (along) x (right to left)."""
         n = len(right)
         i = np.arange(n - 1)
-        triangles = np.concatenate([
-            np.stack([i, i + 1, n + i + 1], axis=1),
-            np.stack([i, n + i + 1, n + i], axis=1),
-        ])
+        triangles = np.concatenate(
+            [
+                np.stack([i, i + 1, n + i + 1], axis=1),
+                np.stack([i, n + i + 1, n + i], axis=1),
+            ]
+        )
         self.add(np.concatenate([right, left]), triangles, colour, label, material)
 
     def box(
@@ -86,8 +88,14 @@ class MeshBuilder:
         """An upright box, turned by heading, with its centre at (centre, z)."""
         ex, ey, ez = extent
         self.loft(
-            rectangle(centre, heading, ex, ey), z - ez, rectangle(centre, heading, ex, ey), z + ez,
-            colour, label, material, bottom=bottom,
+            rectangle(centre, heading, ex, ey),
+            z - ez,
+            rectangle(centre, heading, ex, ey),
+            z + ez,
+            colour,
+            label,
+            material,
+            bottom=bottom,
         )
 
     def loft(
@@ -241,11 +249,42 @@ def refine(
 def icosphere() -> tuple[Array, npt.NDArray[np.int64]]:
     """Unit sphere of 80 triangles: an icosahedron divided once."""
     g = (1.0 + math.sqrt(5.0)) / 2.0
-    corners = [(-1, g, 0), (1, g, 0), (-1, -g, 0), (1, -g, 0), (0, -1, g), (0, 1, g), (0, -1, -g), (0, 1, -g),
-               (g, 0, -1), (g, 0, 1), (-g, 0, -1), (-g, 0, 1)]
-    faces = [(0, 11, 5), (0, 5, 1), (0, 1, 7), (0, 7, 10), (0, 10, 11), (1, 5, 9), (5, 11, 4), (11, 10, 2),
-             (10, 7, 6), (7, 1, 8), (3, 9, 4), (3, 4, 2), (3, 2, 6), (3, 6, 8), (3, 8, 9), (4, 9, 5), (2, 4, 11),
-             (6, 2, 10), (8, 6, 7), (9, 8, 1)]
+    corners = [
+        (-1, g, 0),
+        (1, g, 0),
+        (-1, -g, 0),
+        (1, -g, 0),
+        (0, -1, g),
+        (0, 1, g),
+        (0, -1, -g),
+        (0, 1, -g),
+        (g, 0, -1),
+        (g, 0, 1),
+        (-g, 0, -1),
+        (-g, 0, 1),
+    ]
+    faces = [
+        (0, 11, 5),
+        (0, 5, 1),
+        (0, 1, 7),
+        (0, 7, 10),
+        (0, 10, 11),
+        (1, 5, 9),
+        (5, 11, 4),
+        (11, 10, 2),
+        (10, 7, 6),
+        (7, 1, 8),
+        (3, 9, 4),
+        (3, 4, 2),
+        (3, 2, 6),
+        (3, 6, 8),
+        (3, 8, 9),
+        (4, 9, 5),
+        (2, 4, 11),
+        (6, 2, 10),
+        (8, 6, 7),
+        (9, 8, 1),
+    ]
     vertices, triangles = refine(np.array(corners, dtype=np.float64), np.array(faces), 1.5)
     return vertices / np.linalg.norm(vertices, axis=1, keepdims=True), triangles
 

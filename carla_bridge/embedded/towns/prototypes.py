@@ -97,8 +97,16 @@ def _outline(front: float, rear: float, half_width: float) -> np.ndarray:
 
 
 def _disc(
-    builder: MeshBuilder, x: float, y: float, z: float, radius: float, side: float, sides: int, colour: Colour,
-    label: Label, share: float = 1.0,
+    builder: MeshBuilder,
+    x: float,
+    y: float,
+    z: float,
+    radius: float,
+    side: float,
+    sides: int,
+    colour: Colour,
+    label: Label,
+    share: float = 1.0,
 ) -> None:
     """A disc (or its upper part) in a plane of constant y that faces outwards on that side."""
     angle = np.arange(sides) * (2.0 * np.pi * share / (sides if share == 1.0 else sides - 1))
@@ -112,8 +120,9 @@ def _disc(
 def _wheel(builder: MeshBuilder, x: float, side: float, radius: float, half_width: float, label: Label) -> None:
     """Rubber with a rim, its outer face at the bounding box, under a dark arch on the body's side."""
     outer, inner = side * half_width, side * (half_width - 0.22)
-    _disc(builder, x, side * half_width * BODY_WIDTH_SHARE + side * 0.004, radius, radius * 1.2, side, 8, TRIM, label,
-          0.5)
+    _disc(
+        builder, x, side * half_width * BODY_WIDTH_SHARE + side * 0.004, radius, radius * 1.2, side, 8, TRIM, label, 0.5
+    )
     _disc(builder, x, outer - side * 0.004, radius, radius, side, WHEEL_SIDES, TYRE, label)
     _disc(builder, x, outer, radius, radius * 0.6, side, WHEEL_SIDES, RIM, label)
     _disc(builder, x, inner, radius, radius, -side, WHEEL_SIDES, TYRE, label)
@@ -149,15 +158,29 @@ def _vehicle(builder: MeshBuilder, name: str) -> None:
     for i, (lower, upper) in enumerate(itertools.pairwise(rows)):
         widths = [ey * w for w in (0.92, BODY_WIDTH_SHARE, 0.945)]
         builder.loft(
-            _outline(lower[1] * ex, lower[2] * ex, widths[i]), lower[0] * height,
-            _outline(upper[1] * ex, upper[2] * ex, widths[i + 1]), upper[0] * height,
-            PAINT, label, Material.BODY, bottom=i == 0, top=i == len(rows) - 2,
+            _outline(lower[1] * ex, lower[2] * ex, widths[i]),
+            lower[0] * height,
+            _outline(upper[1] * ex, upper[2] * ex, widths[i + 1]),
+            upper[0] * height,
+            PAINT,
+            label,
+            Material.BODY,
+            bottom=i == 0,
+            top=i == len(rows) - 2,
         )
     waist = rows[-1][0] * height
     if name == "truck":
         cab = _outline(ex, 0.52 * ex, ey * 0.92)
-        builder.loft(cab, waist, _outline(0.97 * ex, 0.52 * ex, ey * 0.92), 0.84 * height, PAINT, label, Material.BODY,
-                     bottom=False)
+        builder.loft(
+            cab,
+            waist,
+            _outline(0.97 * ex, 0.52 * ex, ey * 0.92),
+            0.84 * height,
+            PAINT,
+            label,
+            Material.BODY,
+            bottom=False,
+        )
         slope = np.array([[0.992, -0.8, 0.52], [0.992, 0.8, 0.52], [0.975, 0.8, 0.78], [0.975, -0.8, 0.78]])
         builder.quad(slope * [ex, ey, height] + [0.012, 0.0, 0.0], GLASS, label, Material.GLASS)
         for side in (-1.0, 1.0):
@@ -171,18 +194,39 @@ def _vehicle(builder: MeshBuilder, name: str) -> None:
         sill = 0.93 * height
         taper = ey * (0.80 if name != "van" else 0.88)
         pane = _outline(front, rear, ey * 0.92)
-        builder.loft(pane, waist, _outline(roof_front, roof_rear, taper), sill, GLASS, label, Material.GLASS,
-                     bottom=False, top=False)
+        builder.loft(
+            pane,
+            waist,
+            _outline(roof_front, roof_rear, taper),
+            sill,
+            GLASS,
+            label,
+            Material.GLASS,
+            bottom=False,
+            top=False,
+        )
         roof = _outline(roof_front, roof_rear, taper)
-        builder.loft(roof, sill, _outline(roof_front - 0.1, roof_rear + 0.1, taper - 0.06), height, PAINT, label,
-                     Material.BODY, bottom=False)
+        builder.loft(
+            roof,
+            sill,
+            _outline(roof_front - 0.1, roof_rear + 0.1, taper - 0.06),
+            height,
+            PAINT,
+            label,
+            Material.BODY,
+            bottom=False,
+        )
         # pillars: the doors' edge, in paint, just proud of the glass
         for x_low, x_high in ((0.12 * (front + rear), 0.25 * (roof_front + roof_rear)),):
             for side in (-1.0, 1.0):
-                pillar = np.array([
-                    [x_low - 0.06, ey * 0.925, waist], [x_high - 0.06, taper + 0.006, sill],
-                    [x_high + 0.06, taper + 0.006, sill], [x_low + 0.06, ey * 0.925, waist],
-                ]) * [1.0, side, 1.0]
+                pillar = np.array(
+                    [
+                        [x_low - 0.06, ey * 0.925, waist],
+                        [x_high - 0.06, taper + 0.006, sill],
+                        [x_high + 0.06, taper + 0.006, sill],
+                        [x_low + 0.06, ey * 0.925, waist],
+                    ]
+                ) * [1.0, side, 1.0]
                 builder.quad(pillar if side > 0 else pillar[::-1], PAINT, label, Material.BODY)
     radius, axles = _WHEELS[name]
     for axle in axles:
@@ -198,8 +242,13 @@ def _pedestrian(builder: MeshBuilder) -> None:
         builder.box((side * 0.05, side * 0.10), 0.42, 0.0, (0.09, 0.08, 0.42), trousers, label)
         builder.box((0.0, side * 0.255), 1.12, 0.0, (0.07, 0.045, 0.32), (0.85, 0.85, 0.85), label, Material.BODY)
     builder.loft(
-        rectangle((0.0, 0.0), 0.0, 0.12, 0.19), 0.82, rectangle((0.0, 0.0), 0.0, 0.13, 0.21), 1.47,
-        (0.92, 0.92, 0.92), label, Material.BODY,
+        rectangle((0.0, 0.0), 0.0, 0.12, 0.19),
+        0.82,
+        rectangle((0.0, 0.0), 0.0, 0.13, 0.21),
+        1.47,
+        (0.92, 0.92, 0.92),
+        label,
+        Material.BODY,
     )
     vertices, triangles = icosphere()
     builder.add(vertices * [0.11, 0.10, 0.13] + [0.0, 0.0, 1.62], triangles, skin, label)
@@ -214,9 +263,9 @@ def _light(builder: MeshBuilder, state: str) -> None:
     angle = np.arange(12) * (2.0 * np.pi / 12)
     fan = np.stack([np.zeros(10, dtype=int), np.arange(1, 11), np.arange(2, 12)], axis=1)
     for name, (z, lit, dark) in LAMPS.items():
-        disc = np.column_stack([
-            np.full(12, ex + 0.015), LAMP_RADIUS_M * np.cos(angle), z + LAMP_RADIUS_M * np.sin(angle)
-        ])
+        disc = np.column_stack(
+            [np.full(12, ex + 0.015), LAMP_RADIUS_M * np.cos(angle), z + LAMP_RADIUS_M * np.sin(angle)]
+        )
         on = name == state
         builder.add(disc, fan, lit if on else dark, label, Material.EMISSIVE if on else Material.PLAIN)
         # a visor above each lamp

@@ -24,9 +24,23 @@ SIGHT_M = 45.0  # before the stop line
 SIGHT_MARGIN_M = 1.0
 CROWN_SIDES = 8
 FOREST_RADIUS_M = 262.0  # of the belt of trees that closes the view
-WALLS = tuple(map(colour_of, (
-    "#c9b79c", "#b5654a", "#d8d2c4", "#a89f91", "#8f9aa3", "#cdae7a", "#9c5b45", "#7f8c86", "#e0d6c0", "#b88d6a",
-)))
+WALLS = tuple(
+    map(
+        colour_of,
+        (
+            "#c9b79c",
+            "#b5654a",
+            "#d8d2c4",
+            "#a89f91",
+            "#8f9aa3",
+            "#cdae7a",
+            "#9c5b45",
+            "#7f8c86",
+            "#e0d6c0",
+            "#b88d6a",
+        ),
+    )
+)
 OFFICE_WALLS = tuple(map(colour_of, ("#8fa3b0", "#a7a9a8", "#6f7f8c", "#c2c4c0", "#8c7b6b")))
 TILES = tuple(map(colour_of, ("#8d4a37", "#6d4238", "#4b4f56", "#5a3f36")))
 FLAT_ROOF = colour_of("#77746e")
@@ -87,8 +101,15 @@ def _box(centre: tuple[float, float], z0: float, z1: float, heading: float, ex: 
 
 
 def _add_gable(
-    builder: MeshBuilder, centre: tuple[float, float], heading: float, ex: float, ey: float, z: float, rise: float,
-    wall: tuple[float, float, float], tiles: tuple[float, float, float],
+    builder: MeshBuilder,
+    centre: tuple[float, float],
+    heading: float,
+    ex: float,
+    ey: float,
+    z: float,
+    rise: float,
+    wall: tuple[float, float, float],
+    tiles: tuple[float, float, float],
 ) -> None:
     """A saddle roof whose ridge runs along the longer side."""
     if ey > ex:
@@ -105,15 +126,28 @@ def _add_gable(
 
 
 def _add_building(
-    builder: MeshBuilder, rng: np.random.Generator, centre: tuple[float, float], heading: float, ex: float, ey: float,
+    builder: MeshBuilder,
+    rng: np.random.Generator,
+    centre: tuple[float, float],
+    heading: float,
+    ex: float,
+    ey: float,
     height: float,
 ) -> Box:
     wall = WALLS[rng.integers(len(WALLS))] if height < 15.0 else OFFICE_WALLS[rng.integers(len(OFFICE_WALLS))]
     outline = rectangle(centre, heading, ex, ey)
     gabled = height < 9.5
     builder.loft(
-        outline, 0.0, outline, height, wall, Label.BUILDINGS, Material.FACADE,
-        bottom=False, top=not gabled, roof=(FLAT_ROOF, Material.PLAIN),
+        outline,
+        0.0,
+        outline,
+        height,
+        wall,
+        Label.BUILDINGS,
+        Material.FACADE,
+        bottom=False,
+        top=not gabled,
+        roof=(FLAT_ROOF, Material.PLAIN),
     )
     if gabled:
         tiles = TILES[rng.integers(len(TILES))]
@@ -122,12 +156,18 @@ def _add_building(
         trim = tuple(0.8 * c for c in wall)
         cornice = rectangle(centre, heading, ex + 0.25, ey + 0.25)
         builder.loft(
-            cornice, height - 0.2, cornice, height + 0.5, (trim[0], trim[1], trim[2]), Label.BUILDINGS,
+            cornice,
+            height - 0.2,
+            cornice,
+            height + 0.5,
+            (trim[0], trim[1], trim[2]),
+            Label.BUILDINGS,
             roof=(FLAT_ROOF, Material.PLAIN),
         )
         if height > 14.0:
-            builder.box(centre, height + 1.6, heading, (ex * 0.3, ey * 0.3, 1.2), FLAT_ROOF, Label.BUILDINGS,
-                        bottom=False)
+            builder.box(
+                centre, height + 1.6, heading, (ex * 0.3, ey * 0.3, 1.2), FLAT_ROOF, Label.BUILDINGS, bottom=False
+            )
     return _box(centre, 0.0, height, heading, ex, ey, Label.BUILDINGS)
 
 
@@ -174,25 +214,27 @@ def _crown(rng: np.random.Generator, sides: int) -> tuple[Array, npt.NDArray[np.
     rings = []
     for z, width, turned in ((0.28, 0.9, 0.0), (0.70, 0.78, math.pi / sides)):
         reach = width * rng.uniform(0.82, 1.1, sides)
-        rings.append(np.column_stack([
-            reach * np.cos(angle + turned), reach * np.sin(angle + turned), z + rng.uniform(-0.06, 0.06, sides)
-        ]))
+        rings.append(
+            np.column_stack(
+                [reach * np.cos(angle + turned), reach * np.sin(angle + turned), z + rng.uniform(-0.06, 0.06, sides)]
+            )
+        )
     vertices = np.concatenate([*rings, [[0.0, 0.0, 0.0], [0.0, 0.0, 1.0]]])
     i = np.arange(sides)
     j = (i + 1) % sides
     low, high = np.full(sides, 2 * sides), np.full(sides, 2 * sides + 1)
-    triangles = np.concatenate([
-        np.stack([low, j, i], axis=1),
-        np.stack([i, j, sides + i], axis=1),
-        np.stack([j, sides + j, sides + i], axis=1),
-        np.stack([sides + i, sides + j, high], axis=1),
-    ])
+    triangles = np.concatenate(
+        [
+            np.stack([low, j, i], axis=1),
+            np.stack([i, j, sides + i], axis=1),
+            np.stack([j, sides + j, sides + i], axis=1),
+            np.stack([sides + i, sides + j, high], axis=1),
+        ]
+    )
     return vertices, triangles
 
 
-def _add_tree(
-    builder: MeshBuilder, rng: np.random.Generator, centre: tuple[float, float], crown: float
-) -> Box:
+def _add_tree(builder: MeshBuilder, rng: np.random.Generator, centre: tuple[float, float], crown: float) -> Box:
     trunk = float(rng.uniform(1.8, 2.6))
     radius = 0.09 * crown + 0.04
     if rng.random() < 0.2:
@@ -201,7 +243,15 @@ def _add_tree(
         for shrink in (1.0, 0.78, 0.52):
             height = 1.5 * crown * (0.6 + 0.4 * shrink)
             builder.prism(
-                centre, z, z + height, crown * shrink * 0.9, 0.0, 8, NEEDLES, Label.VEGETATION, Material.FOLIAGE,
+                centre,
+                z,
+                z + height,
+                crown * shrink * 0.9,
+                0.0,
+                8,
+                NEEDLES,
+                Label.VEGETATION,
+                Material.FOLIAGE,
                 bottom=True,
             )
             z += 0.55 * height
@@ -248,10 +298,12 @@ def _add_lamps(builder: MeshBuilder, network: Network, blocked: shapely.Geometry
             builder.prism(centre, KERB_Z_M, 7.0, 0.09, 0.06, 6, LAMP_METAL, Label.POLES)
             inwards = heading - side * math.pi / 2.0
             c, s = math.cos(inwards), math.sin(inwards)
-            builder.box((centre[0] + 1.1 * c, centre[1] + 1.1 * s), 6.95, inwards, (1.1, 0.05, 0.05), LAMP_METAL,
-                        Label.POLES)
-            builder.box((centre[0] + 2.3 * c, centre[1] + 2.3 * s), 6.92, inwards, (0.35, 0.14, 0.07), LAMP_GLASS,
-                        Label.POLES)
+            builder.box(
+                (centre[0] + 1.1 * c, centre[1] + 1.1 * s), 6.95, inwards, (1.1, 0.05, 0.05), LAMP_METAL, Label.POLES
+            )
+            builder.box(
+                (centre[0] + 2.3 * c, centre[1] + 2.3 * s), 6.92, inwards, (0.35, 0.14, 0.07), LAMP_GLASS, Label.POLES
+            )
             solids.append(_box(centre, 0.0, 7.0, 0.0, 0.09, 0.09, Label.POLES))
     return solids
 

@@ -73,16 +73,18 @@ def place_lights(network: Network) -> tuple[Approach, ...]:
             road = network.road_by_id[arm.road]
             head, pole = _far_side(junction, arm)
             side = 1.0 if arm.road_starts_here else -1.0  # incoming lanes lie left of the line where the road starts
-            approaches.append(Approach(
-                junction=junction.id,
-                arm=arm,
-                phase=phase,
-                s=STOP_LINE_SETBACK_M if arm.road_starts_here else road.curve.length - STOP_LINE_SETBACK_M,
-                t=side * (road.half_width + POLE_KERB_GAP_M),
-                head=head,
-                head_heading=arm.heading,
-                pole=pole,
-            ))
+            approaches.append(
+                Approach(
+                    junction=junction.id,
+                    arm=arm,
+                    phase=phase,
+                    s=STOP_LINE_SETBACK_M if arm.road_starts_here else road.curve.length - STOP_LINE_SETBACK_M,
+                    t=side * (road.half_width + POLE_KERB_GAP_M),
+                    head=head,
+                    head_heading=arm.heading,
+                    pole=pole,
+                )
+            )
     return tuple(approaches)
 
 
@@ -122,9 +124,7 @@ def pole_solid(approach: Approach) -> Box:
 
 def add_pole(builder: MeshBuilder, approach: Approach) -> None:
     """Pole on the sidewalk, mast arm behind the head, and a bracket that holds the head."""
-    builder.prism(
-        approach.pole, 0.0, POLE_HEIGHT_M, POLE_RADIUS_M * 1.1, POLE_RADIUS_M, 7, POLE_GREY, Label.POLES
-    )
+    builder.prism(approach.pole, 0.0, POLE_HEIGHT_M, POLE_RADIUS_M * 1.1, POLE_RADIUS_M, 7, POLE_GREY, Label.POLES)
     c, s = math.cos(approach.head_heading), math.sin(approach.head_heading)
     end = (approach.head[0] - ARM_BEHIND_HEAD_M * c, approach.head[1] - ARM_BEHIND_HEAD_M * s)
     half = math.dist(end, approach.pole) / 2.0

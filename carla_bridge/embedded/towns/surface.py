@@ -82,9 +82,7 @@ def _sidewalk_lines(curve: Curve, stations: Array, offset: float) -> tuple[Array
 
 def _add_road(builder: MeshBuilder, road: Road) -> tuple[shapely.Polygon, shapely.Polygon]:
     stations = road.curve.stations()
-    columns = [
-        _flat(road.curve.offset(stations, k * LANE_WIDTH_M), 0.0) for k in range(-road.lanes, road.lanes + 1)
-    ]
+    columns = [_flat(road.curve.offset(stations, k * LANE_WIDTH_M), 0.0) for k in range(-road.lanes, road.lanes + 1)]
     for right, left in itertools.pairwise(columns):
         builder.ribbon(right, left, ASPHALT, Label.ROADS, Material.ASPHALT)
     _add_markings(builder, road, stations)
