@@ -28,7 +28,7 @@ from carla_bridge.convert import (
 )
 from carla_bridge.lanes import LaneGraph
 from carla_bridge.pacemaker import Pacemaker
-from carla_bridge.process import SessionError, WorldDied, WorldProcess
+from carla_bridge.process import SessionError, WorldDied, WorldProcess, library_muted
 from carla_bridge.rig import Readings, SensorHub
 from carla_bridge.routes import Route, RouteTracker
 from carla_bridge.truth import StopLine, Truth, TruthReader, find_stop_lines
@@ -114,7 +114,9 @@ class Session:
         self.client.set_timeout(config.timeout_s)
         try:
             self.server_version = str(self.client.get_server_version())
-            self.world: carla.World = self.client.get_world()
+            # Our own world says in its version that it is not CARLA; the client need not warn of that each time.
+            with library_muted() if config.kind == "embedded" else contextlib.nullcontext():
+                self.world: carla.World = self.client.get_world()
             self.map: carla.Map = self.world.get_map()
             if self.map.name.split("/")[-1] != config.town:
                 self.client.set_timeout(max(60.0, config.timeout_s))  # loading a town of a real CARLA takes its time
