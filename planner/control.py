@@ -38,7 +38,7 @@ class ControllerConfig:
     stop_probability: float = 0.4
     stop_brake: float = 0.7
     hold_speed_mps: float = 0.4  # a lower target means: stand
-    max_age_s: float = 1.0
+    max_age_s: float = 2.5  # after that, at 8 m/s, the car has driven the 20 m of its path to the end
     lost_brake: float = 0.3
 
     def __post_init__(self) -> None:

@@ -24,9 +24,11 @@ from bev import CameraRig, RouteHint
 from e2e_drive.errors import UserError
 from e2e_drive.learn.sample import Sample, read_samples
 from planner.conditioning import command_vector
+from planner.types import Light
 
 _FORMAT = 1  # of the cache; a folder of another format is built anew
 _DESCRIPTION = "shard.json"
+_STANDING_MPS, _GOING_MPS, _SLOWING_MPS = 0.2, 1.5, 0.7
 
 
 def find_logs(data: Path) -> list[Path]:
@@ -92,7 +94,9 @@ class Balance:
     """How often frames of a kind are drawn, relative to the others: most of driving is dull."""
 
     waiting: float = 0.6  # standing, and rightly so
-    starting: float = 3.0  # standing, but the expert would go
+    starting: float = 8.0  # standing, but the expert would go
+    slowing: float = 2.5  # faster than the expert would be
+    green: float = 3.0  # at a green light
     turning: float = 2.0  # the path ends well to the side
     turning_m: float = 3.0
 
@@ -124,12 +128,19 @@ class DriveDataset:
         return np.concatenate([fields[name] for fields in self._fields])
 
     def weights(self, balance: Balance) -> np.ndarray:
+        """(N,) how much each sample counts: the most that any of its kinds gives."""
         speed, target = self.column("speed")[:, 0], self.column("target_speed")
-        standing = speed < 0.2
-        weights = np.where(standing & (target < 0.5), balance.waiting, 1.0)
-        weights = np.where(standing & (target >= 0.5), balance.starting, weights)
-        turning = ~standing & (np.abs(self.column("path")[:, -1, 1]) > balance.turning_m)
-        return np.where(turning, balance.turning, weights)
+        standing, going = speed < _STANDING_MPS, target >= _GOING_MPS
+        kinds = (
+            (standing & going, balance.starting),
+            (~standing & (target < speed - _SLOWING_MPS), balance.slowing),
+            (self.column("light") == Light.GREEN, balance.green),
+            (~standing & (np.abs(self.column("path")[:, -1, 1]) > balance.turning_m), balance.turning),
+        )
+        weights = np.where(standing & ~going, balance.waiting, 1.0)
+        for of_kind, weight in kinds:
+            weights = np.where(of_kind, np.maximum(weights, weight), weights)
+        return weights
 
     def epoch(self, seed: int, epoch: int, balance: Balance) -> np.ndarray:
         """Sample numbers of one epoch: as many as there are samples, each about as often as its weight says.
