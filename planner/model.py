@@ -91,7 +91,6 @@ class DrivingModel(nn.Module):
             config.heads,
             config.decision_layers,
             config.dropout,
-            config.speed_dropout,
             config.image_channels,
             tele.width * tele.height // FEATURE_STRIDE**2,
         )
@@ -120,7 +119,7 @@ class DrivingModel(nn.Module):
             Stage(
                 "decision",
                 self.decision,
-                ("bev_tokens", f"features[{self.config.tele_camera}]", "speed", "command"),
+                ("bev_tokens", f"features[{self.config.tele_camera}]", "command"),
                 ("speed_logits", "light_logits", "intent"),
             ),
             Stage(
