@@ -124,7 +124,7 @@ def test_without_a_fresh_trajectory_it_brakes_gently_along_the_old_path() -> Non
     controller, ego = Controller(CONFIG), EgoMotion(6.0, 0.0, Pose2D(0.0, 0.0, 0.0))
     assert controller.control(None, 0.0, ego) == Control(0.0, CONFIG.lost_brake, 0.0)
     left = trajectory(points_ahead(circle(15.0), ego.odometry), certain(5), 0.0, ego.odometry)
-    fresh, stale = controller.control(left, 0.9, ego), controller.control(left, 1.1, ego)
+    fresh, stale = controller.control(left, 2.4, ego), controller.control(left, 2.6, ego)
     assert fresh.throttle > 0.0
     assert (stale.throttle, stale.brake) == (0.0, CONFIG.lost_brake)
     assert stale.steer == fresh.steer > 0.0  # left is positive

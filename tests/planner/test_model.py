@@ -125,7 +125,8 @@ def test_every_input_counts(name: str) -> None:
     with torch.inference_mode():
         before, after = model(batch), model(changed)
     for sink in SINKS:
-        assert (before[sink] - after[sink]).abs().max() > 1e-6, sink
+        sees = (name, sink) != ("speed", "speed_logits")  # how fast to go is not decided by how fast one goes
+        assert ((before[sink] - after[sink]).abs().max() > 1e-6) == sees, sink
 
 
 def test_calibration_enters_through_the_rig() -> None:
