@@ -25,7 +25,7 @@ TOKEN = struct.Struct("<IHBB16s")
 TCP, ADDRESS_OF_THE_RPC_HOST = 1, 0
 SIZE = struct.Struct("<I")
 
-Message = tuple[bytes, ...]  # parts of one payload, sent one after the other without joining them
+Message = tuple[bytes | memoryview, ...]  # parts of one payload, sent one after the other without joining them
 
 
 def token(stream_id: int, port: int) -> bytes:

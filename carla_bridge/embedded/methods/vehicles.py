@@ -84,5 +84,5 @@ def unpack_physics(wire: Wire) -> VehiclePhysics:
     fields["steering_curve"] = tuple((float(x), float(y)) for x, y in fields["steering_curve"])
     fields["forward_gears"] = tuple(Gear(*gear[:3]) for gear in fields["forward_gears"])
     fields["center_of_mass"] = unpack_vector(fields["center_of_mass"])
-    fields["wheels"] = tuple(Wheel(*wheel[:9], unpack_vector(wheel[9])) for wheel in fields["wheels"])
+    fields["wheels"] = tuple(Wheel(*[*wheel[:9], unpack_vector(wheel[9])]) for wheel in fields["wheels"])
     return VehiclePhysics(**fields)

@@ -38,7 +38,7 @@ class Shot:
         pixels = self._pixels(renderer, frame)
         header = sensor_header(self.kind, self.frame_number, self.timestamp_s, self.pose)
         image = image_header(self.view.width, self.view.height, self.view.fov_deg)
-        return (header + image, memoryview(pixels.reshape(-1)))
+        return (header + image, pixels.reshape(-1).data)
 
     def _pixels(self, renderer: Renderer, frame: Frame) -> Pixels:
         if self.kind is SensorType.RGB:

@@ -39,5 +39,5 @@ def encode_instances(labels: npt.NDArray[np.uint8], actor_ids: npt.NDArray[np.ui
     return _as_bytes((labels.astype(np.uint32) << 16) | ((ids & 0xFF) << 8) | ((ids >> 8) & 0xFF) | OPAQUE)
 
 
-def _as_bytes(words: npt.NDArray[np.uint32]) -> Pixels:
+def _as_bytes(words: npt.NDArray[np.integer]) -> Pixels:
     return np.ascontiguousarray(words, dtype="<u4").view(np.uint8).reshape(*words.shape, 4)
