@@ -138,13 +138,3 @@ def marked_edges(graph: LaneGraph) -> list[FloatArray]:
                     run.append((pose.x - half * math.sin(pose.yaw), pose.y + half * math.cos(pose.yaw)))
         edges += [np.array(run) for run in runs if len(run) > 1]
     return edges
-
-
-def future_waypoints(
-    poses: FloatArray, times_s: FloatArray, at_s: float, virtual: Pose2D, wanted_s: FloatArray
-) -> FloatArray:
-    """Labels from a recorded drive. poses (N, 2) ego places in the frame in which `virtual` is given, at times_s (N,);
-    returns (K, 2) the places at at_s + wanted_s, in the virtual frame. Past the record's end: its last place."""
-    when = at_s + np.asarray(wanted_s)
-    places = np.stack([np.interp(when, times_s, poses[:, axis]) for axis in range(2)], axis=1)
-    return virtual.transform_to_local(places)

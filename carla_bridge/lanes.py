@@ -12,7 +12,7 @@ import carla
 import networkx as nx
 import numpy as np
 
-from bev import FloatArray, Pose2D
+from bev import FloatArray
 from carla_bridge.convert import location_to_carla, pose_from_carla, wrap_angle
 from carla_bridge.truth import LaneKey
 
@@ -149,11 +149,3 @@ def _find_signalised(world_map: carla.Map, lanes: dict[LaneKey, Lane]) -> frozen
 def turn_of(yaws: Sequence[float] | FloatArray) -> float:
     """Change of heading from the first to the last yaw of a chain [rad], left positive."""
     return wrap_angle(float(yaws[-1]) - float(yaws[0]))
-
-
-def point_on(lane: Lane, arc_m: float) -> Pose2D:
-    return Pose2D(
-        float(np.interp(arc_m, lane.arc_m, lane.points[:, 0])),
-        float(np.interp(arc_m, lane.arc_m, lane.points[:, 1])),
-        wrap_angle(float(np.interp(arc_m, lane.arc_m, lane.yaws))),
-    )

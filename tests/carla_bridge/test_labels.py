@@ -1,7 +1,5 @@
 """BEV labels against the map itself and against bodies and stop lines put at known places."""
 
-import math
-
 import carla
 import numpy as np
 import pytest
@@ -10,8 +8,7 @@ from bridge_helpers import car, gridley, truth
 from bev import BevClass, BevGrid, Pose2D
 from carla_bridge.convert import compose, location_to_carla
 from carla_bridge.expert import GoverningLight
-from carla_bridge.labels import BevLabels, future_waypoints
-from carla_bridge.lanes import point_on
+from carla_bridge.labels import BevLabels
 from carla_bridge.truth import StopLine
 from planner import Light
 
@@ -26,7 +23,8 @@ def labels() -> BevLabels:
 def street() -> Pose2D:
     """On a lane, well before a junction."""
     lane = next(lane for lane in gridley().lanes.values() if lane.junction_id < 0 and lane.length_m > 70.0)
-    return point_on(lane, lane.length_m - 30.0)
+    x, y, yaw = (np.interp(lane.length_m - 30.0, lane.arc_m, column) for column in (*lane.points.T, lane.yaws))
+    return Pose2D(float(x), float(y), float(yaw))
 
 
 def centre_of(mask: np.ndarray) -> np.ndarray:
@@ -78,10 +76,3 @@ def test_the_stop_strip_lies_before_the_line(labels: BevLabels, light: Light, ar
     assert strip.sum() * GRID.cell_m**2 == pytest.approx(area, rel=0.35)
     if area:
         assert centre_of(strip) == pytest.approx((18.5, 0.0), abs=0.5)
-
-
-def test_future_waypoints_are_seen_from_the_virtual_pose() -> None:
-    times = np.arange(0.0, 5.0, 0.05)
-    places = np.stack([4.0 * times, np.zeros(len(times))], axis=1)  # 4 m/s along x
-    seen = future_waypoints(places, times, 1.0, Pose2D(4.0, 1.0, math.pi / 2), np.array([0.5, 1.0]))
-    assert seen == pytest.approx(np.array([[-1.0, -2.0], [-1.0, -4.0]]), abs=1e-9)
