@@ -13,7 +13,7 @@ from dataclasses import astuple, dataclass, fields
 from enum import IntEnum
 from typing import Any
 
-from carla_bridge.embedded.types import Box, Pose
+from carla_bridge.embedded.types import Box, Pose, Weather
 
 Wire = Any  # what msgpack packs and unpacks
 Vector = Sequence[float]
@@ -102,31 +102,12 @@ class EpisodeSettings:
         return EpisodeSettings(*values)
 
 
-@dataclass(frozen=True)
-class Weather:
-    """carla.WeatherParameters, in wire order; the default is what the pictures show: a clear afternoon."""
+def pack_weather(weather: Weather) -> Wire:
+    return list(astuple(weather))
 
-    cloudiness: float = 5.0
-    precipitation: float = 0.0
-    precipitation_deposits: float = 0.0
-    wind_intensity: float = 10.0
-    sun_azimuth_angle: float = 235.0  # [deg]
-    sun_altitude_angle: float = 42.0  # [deg]
-    fog_density: float = 2.0
-    fog_distance: float = 0.75
-    fog_falloff: float = 0.1
-    wetness: float = 0.0
-    scattering_intensity: float = 1.0
-    mie_scattering_scale: float = 0.03
-    rayleigh_scattering_scale: float = 0.0331
-    dust_storm: float = 0.0
 
-    def pack(self) -> Wire:
-        return list(astuple(self))
-
-    @staticmethod
-    def unpack(wire: Wire) -> Weather:
-        return Weather(*(float(value) for value in wire[: len(fields(Weather))]))
+def unpack_weather(wire: Wire) -> Weather:
+    return Weather(*(float(value) for value in wire[: len(fields(Weather))]))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from carla_bridge.embedded.actors import Actor, ActorKind, load_shapes
 from carla_bridge.embedded.blueprints import CLIENT_SIDE_SENSORS, complete, library
-from carla_bridge.embedded.messages import ActorDescription, EpisodeSettings, Weather
+from carla_bridge.embedded.messages import ActorDescription, EpisodeSettings
 from carla_bridge.embedded.methods import METHODS
 from carla_bridge.embedded.render import Renderer
 from carla_bridge.embedded.rpc import CarlaError, Connection, bound_socket, listen
@@ -25,7 +25,7 @@ from carla_bridge.embedded.snapshot import snapshot
 from carla_bridge.embedded.stream import Message, Stream, StreamHub
 from carla_bridge.embedded.towns import TOWN_NAMES, load_town
 from carla_bridge.embedded.towns.prototypes import prototype_meshes
-from carla_bridge.embedded.types import Instances, Pose, Town
+from carla_bridge.embedded.types import Instances, Pose, Town, Weather
 from carla_bridge.embedded.world import SpawnError, World
 
 log = logging.getLogger(__name__)

@@ -100,6 +100,26 @@ class Pose:
 
 
 @dataclass(frozen=True)
+class Weather:
+    """carla.WeatherParameters, in wire order; the default is a clear afternoon."""
+
+    cloudiness: float = 5.0  # 0..100, as all the shares below
+    precipitation: float = 0.0
+    precipitation_deposits: float = 0.0  # puddles
+    wind_intensity: float = 10.0
+    sun_azimuth_angle: float = 235.0  # [deg]
+    sun_altitude_angle: float = 42.0  # [deg] -90 midnight .. 90 noon
+    fog_density: float = 2.0
+    fog_distance: float = 0.75  # [m] where the fog begins
+    fog_falloff: float = 0.1  # how fast it thins out upwards
+    wetness: float = 0.0
+    scattering_intensity: float = 1.0
+    mie_scattering_scale: float = 0.03
+    rayleigh_scattering_scale: float = 0.0331
+    dust_storm: float = 0.0
+
+
+@dataclass(frozen=True)
 class Box:
     """An oriented box. centre: its centre's pose (yaw matters most); extent: half sizes [m]."""
 
@@ -127,6 +147,42 @@ class TrafficLightPlacement:
 
 
 @dataclass(frozen=True)
+class SignPlacement:
+    """A road sign that is an actor: traffic.stop, traffic.yield, traffic.speed_limit.30 and so on."""
+
+    signal_id: str  # OpenDRIVE signal id
+    type_id: str
+    pole: Pose  # at the foot; local +x is the direction in which the sign's face looks, towards the governed cars
+    trigger: Box  # over the governed lanes: a car whose front is inside it is told by this sign
+
+
+class WalkArea(IntEnum):
+    """Area ids of CARLA's pedestrian navigation mesh."""
+
+    BLOCK = 0
+    SIDEWALK = 1
+    CROSSWALK = 2
+    ROAD = 3
+    GRASS = 4
+
+
+@dataclass(frozen=True)
+class Walkway:
+    """A polygon that pedestrians may use."""
+
+    outline: npt.NDArray[np.float64]  # (N, 3) [m], a simple polygon, not closed
+    area: WalkArea
+
+
+@dataclass(frozen=True)
+class StreetLamp:
+    """A lamp that shines at night."""
+
+    position: tuple[float, float, float]  # of the luminaire [m]
+    colour: tuple[float, float, float] = (1.0, 0.82, 0.55)  # linear red green blue
+
+
+@dataclass(frozen=True)
 class Town:
     """A place to drive in: what the client parses, what is seen, and what can be hit."""
 
@@ -137,6 +193,10 @@ class Town:
     lights: tuple[TrafficLightPlacement, ...]
     solids: tuple[Box, ...]  # buildings, trunks, poles: hit by cars and by rays
     speed_limits: tuple[tuple[int, float], ...]  # (OpenDRIVE road id, km/h)
+    signs: tuple[SignPlacement, ...] = ()
+    lamps: tuple[StreetLamp, ...] = ()
+    walkways: tuple[Walkway, ...] = ()  # may touch and overlap; empty: no pedestrian navigation
+    ground: Mesh | None = None  # what wheels and feet stand on (roads, sidewalks, terrain); None: the plane z = 0
 
 
 @dataclass(frozen=True)
@@ -147,6 +207,8 @@ class Instances:
     matrices: npt.NDArray[np.float32]  # (N, 4, 4) local -> world
     actor_ids: npt.NDArray[np.uint32]  # (N,)
     tints: npt.NDArray[np.float32]  # (N, 3) multiplies BODY triangles
+    previous: npt.NDArray[np.float32] | None = None  # (N, 4, 4) local -> world one step earlier (optical flow)
+    light_flags: npt.NDArray[np.uint32] | None = None  # (N,) carla.VehicleLightState; 0 for what is no vehicle
 
 
 @dataclass(frozen=True)
@@ -167,3 +229,5 @@ class Picture:
     depth_m: npt.NDArray[np.float32] | None  # (H, W) distance along the optical axis, sky = 1000
     labels: npt.NDArray[np.uint8] | None  # (H, W)
     actor_ids: npt.NDArray[np.uint32] | None  # (H, W), 0 for the static world
+    normals: npt.NDArray[np.float32] | None = None  # (H, W, 3) unit, world axes; 0 where there is only sky
+    flow: npt.NDArray[np.float32] | None = None  # (H, W, 2) motion since the last frame [px]: right, down

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from carla_bridge.embedded import messages
-from carla_bridge.embedded.messages import EpisodeSettings, SensorType, Weather
+from carla_bridge.embedded.messages import EpisodeSettings, SensorType, pack_weather, unpack_weather
 from carla_bridge.embedded.sensors.encodings import decode_depth, encode_depth, encode_instances, encode_labels
 from carla_bridge.embedded.stream import token
-from carla_bridge.embedded.types import Pose
+from carla_bridge.embedded.types import Pose, Weather
 
 
 def test_token() -> None:
@@ -77,8 +77,8 @@ def test_settings_round_trip(delta: float | None) -> None:
 
 
 def test_weather_has_14_fields() -> None:
-    assert len(Weather().pack()) == 14
-    assert Weather.unpack(Weather().pack()) == Weather()
+    assert len(pack_weather(Weather())) == 14
+    assert unpack_weather(pack_weather(Weather())) == Weather()
 
 
 def test_depth_encoding() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from carla_bridge.embedded.blueprints import library
-from carla_bridge.embedded.messages import EpisodeSettings, Weather, Wire, pack_pose, pack_token
+from carla_bridge.embedded.messages import EpisodeSettings, Wire, pack_pose, pack_token, pack_weather, unpack_weather
 from carla_bridge.embedded.rpc import Call, CarlaError, Envelope, MethodTable
 from carla_bridge.embedded.towns import TOWN_NAMES
 
@@ -101,13 +101,13 @@ def load_new_episode(
 
 @methods.value
 def get_weather_parameters(call: Call[Server]) -> Wire:
-    return call.server.weather.pack()
+    return pack_weather(call.server.weather)
 
 
 @methods.void
 def set_weather_parameters(call: Call[Server], weather: Wire) -> None:
     """Remembered and reported; pictures keep the town's own light."""
-    call.server.weather = Weather.unpack(weather)
+    call.server.weather = unpack_weather(weather)
 
 
 @methods.value
