@@ -17,14 +17,18 @@ from e2e_drive.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, UserError
 # command -> (module with `run(cfg) -> exit code`, what it does)
 COMMANDS = {
     "evaluate": ("e2e_drive.apps.evaluate", "drive a route in closed loop; table, results, video and logs"),
-    "world": ("e2e_drive.apps.world", "the embedded world alone, on a port, for any CARLA client"),
+    "world": (
+        "e2e_drive.apps.world",
+        "the embedded world alone, on a port, for any CARLA client; `world gallery`: its pictures",
+    ),
     "collect": ("e2e_drive.apps.collect", "the privileged expert drives and records logs to learn from"),
     "train": ("e2e_drive.apps.train", "train the network from logs"),
     "bench": (
         "e2e_drive.apps.bench",
-        "a benchmark: `bench scheduler` or `bench drive`; writes outputs/bench/NAME.json",
+        "a benchmark: `bench scheduler`, `drive` or `world`; writes outputs/bench/NAME.json",
     ),
 }
+_FIRST_WORD = {"bench": "bench", "world": "action"}  # `e2e-drive bench NAME` is `e2e-drive bench bench=NAME`
 # Hydra makes no folders of its own and writes no log files: what a command leaves behind is in its `out` folder.
 _QUIET_HYDRA = (
     "hydra.run.dir=.",
@@ -49,8 +53,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if command not in COMMANDS:
         known = ", ".join(COMMANDS)
         raise SystemExit(_complain(f"unknown command {command!r}; known are {known}"))
-    if command == "bench" and overrides and overrides[0].isidentifier():
-        overrides[0] = f"bench={overrides[0]}"  # `e2e-drive bench NAME`
+    if command in _FIRST_WORD and overrides and overrides[0].isidentifier():
+        overrides[0] = f"{_FIRST_WORD[command]}={overrides[0]}"
     raise SystemExit(_run_app(command, overrides))
 
 

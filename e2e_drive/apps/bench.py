@@ -12,13 +12,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from e2e_drive.apps.options import plain, rig_of, whole_number
-from e2e_drive.bench import drive, scheduler
+from e2e_drive.apps.options import build, plain, rig_of, whole_number
+from e2e_drive.bench import drive, scheduler, world
 from e2e_drive.errors import UserError
 from e2e_drive.report import machine, versions, write_json
 from planner import model_config_from
 
-NAMES = ("scheduler", "drive")
+NAMES = ("scheduler", "drive", "world")
 
 
 def run(cfg: DictConfig) -> int:
@@ -29,6 +29,9 @@ def run(cfg: DictConfig) -> int:
         result = scheduler.run(config, instantiate(cfg.soc), instantiate(cfg.edge), seed=whole_number(cfg, "seed", 0))
     elif name == "drive":
         result = drive.run(Path(cfg.out), plain(cfg.seeds), plain(cfg.overrides))
+    elif name == "world":
+        options = {**plain(cfg.world_bench), "seed": whole_number(cfg, "seed", 0)}
+        result = world.run(build("world_bench", world.WorldBenchConfig, options))
     else:
         raise UserError(f"bench={name}: known benchmarks are {', '.join(NAMES)}")
     metrics = {f"{name}.{key}": value for key, value in result["metrics"].items()}
