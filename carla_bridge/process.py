@@ -28,7 +28,16 @@ class WorldProcess:
     """`python -m carla_bridge.embedded` in a process group of its own, so that a Ctrl-C in the terminal reaches only us
     and we stop it in order; `--parent` makes it go away even when we are killed outright."""
 
-    def __init__(self, town: str, seed: int, tick_s: float, start_timeout_s: float, port: int = 0) -> None:
+    def __init__(
+        self,
+        town: str,
+        seed: int,
+        tick_s: float,
+        start_timeout_s: float,
+        port: int = 0,
+        *,
+        opendrive: str | None = None,
+    ) -> None:
         self.port = port or free_port_pair()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
         command = [
@@ -48,6 +57,8 @@ class WorldProcess:
             "--fixed-delta",
             str(tick_s),
         ]  # so that no time passes before our first tick
+        if opendrive is not None:
+            command += ["--opendrive", opendrive]
         self._child = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

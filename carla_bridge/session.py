@@ -51,6 +51,7 @@ class WorldConfig:
 
     kind: str = "embedded"
     town: str = "Gridley"
+    opendrive: str | None = None  # embedded: a file, whose road network takes the place of the town
     host: str = "127.0.0.1"
     port: int = 0  # 0: a free one (embedded), 2000 (carla)
     seed: int = 0
@@ -61,6 +62,8 @@ class WorldConfig:
     def __post_init__(self) -> None:
         if self.kind not in ("embedded", "carla"):
             raise ValueError(f"world kind must be 'embedded' or 'carla', received {self.kind!r}")
+        if self.opendrive is not None and self.kind != "embedded":
+            raise ValueError("opendrive: only the embedded world is started with a road network")
         if not 0.0 < self.tick_s <= 0.1:
             raise ValueError(f"tick_s must lie in (0, 0.1], received {self.tick_s}")
 
@@ -108,7 +111,9 @@ class Session:
         host, port = config.host, config.port or (0 if config.kind == "embedded" else 2000)
         self._pacemaker = Pacemaker(self._death)  # loads its libraries while the world starts
         if config.kind == "embedded":
-            self._process = WorldProcess(config.town, config.seed, config.tick_s, config.start_timeout_s, port)
+            self._process = WorldProcess(
+                config.town, config.seed, config.tick_s, config.start_timeout_s, port, opendrive=config.opendrive
+            )
             host, port = "127.0.0.1", self._process.port
         self.client = carla.Client(host, port)
         self.client.set_timeout(config.timeout_s)
@@ -118,7 +123,7 @@ class Session:
             with library_muted() if config.kind == "embedded" else contextlib.nullcontext():
                 self.world: carla.World = self.client.get_world()
             self.map: carla.Map = self.world.get_map()
-            if self.map.name.split("/")[-1] != config.town:
+            if config.opendrive is None and self.map.name.split("/")[-1] != config.town:
                 self.client.set_timeout(max(60.0, config.timeout_s))  # loading a town of a real CARLA takes its time
                 self.world = self.client.load_world(config.town)
                 self.map = self.world.get_map()

@@ -10,7 +10,11 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from carla_bridge.embedded.precise import run
+from carla_bridge.embedded.rpc import CarlaError
 
 if TYPE_CHECKING:
     from carla_bridge.embedded.server import Server
@@ -27,7 +31,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to bind; the protocol has no authentication")
     parser.add_argument("--port", type=int, default=2000, help="RPC port, 0 = any free one (streams: the next one)")
-    parser.add_argument("--town", default="Gridley")
+    parser.add_argument("--town", default="Gridley", help="one of ours, or CARLA's name of one that is like it")
+    parser.add_argument("--opendrive", type=Path, metavar="FILE", help="a town built on this road network, instead")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--fixed-delta",
@@ -36,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="start in synchronous mode with this step, so that nothing moves before the first tick",
     )
+    parser.add_argument("--recordings", type=Path, metavar="FOLDER", help="where clients' recordings are kept")
     parser.add_argument("--parent", type=int, default=None, metavar="PID", help="exit when this process ends")
     parser.add_argument("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
     return parser
@@ -66,7 +72,8 @@ async def _run(options: argparse.Namespace) -> None:
 def _load(options: argparse.Namespace) -> Server:
     from carla_bridge.embedded.server import Server  # brings numba: seconds, in which signals must work already
 
-    return Server(options.town, options.seed, options.fixed_delta)
+    opendrive = None if options.opendrive is None else options.opendrive.read_text(encoding="utf-8", errors="replace")
+    return Server(options.town, options.seed, options.fixed_delta, opendrive=opendrive, recordings=options.recordings)
 
 
 async def _watch_parent(pid: int, end: Callable[[], None]) -> None:
@@ -112,9 +119,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=options.log_level, stream=sys.stderr, format="embedded world: %(levelname)s %(message)s")
     try:
-        asyncio.run(_run(options))
-    except (OSError, ValueError, KeyError) as error:
-        logging.getLogger(__name__).error("%s", error)
+        run(_run(options))
+    except (OSError, ValueError, KeyError, CarlaError) as error:
+        logging.getLogger(__name__).error("%s", " ".join(str(error).split()))
         return 2
     return 0
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from carla_bridge.embedded.catalogue import PHYSICS_CLASS, PROPS, VEHICLES, WALKERS
 from carla_bridge.embedded.types import Label, Pose
 
 Vec3 = tuple[float, float, float]
@@ -22,6 +23,7 @@ class ActorKind(IntEnum):
     SENSOR = 4
     SPECTATOR = 5
     CONTROLLER = 6  # controller.ai.walker: has a parent and no body
+    SIGN = 7  # traffic.stop, traffic.speed_limit.30, ...: stays for the whole episode
 
 
 class LightState(IntEnum):
@@ -101,6 +103,7 @@ class Actor:
     at_light_state: LightState = LightState.GREEN  # vehicles: that light's lamp; green where there is no light
     walker: WalkerControl = field(default_factory=WalkerControl)  # walkers
     light: LightStatus | None = None  # traffic lights
+    sign_id: str = ""  # signs: of the OpenDRIVE signal
 
     @property
     def at_traffic_light(self) -> bool:
@@ -122,34 +125,7 @@ class Shape:
 
 # Which mesh stands for a blueprint; `prototype_name` falls back by the blueprint's family.
 PROTOTYPE_OF: dict[str, str] = {
-    "vehicle.lincoln.mkz_2020": "car_sedan",
-    "vehicle.lincoln.mkz_2017": "car_sedan",
-    "vehicle.tesla.model3": "car_sedan",
-    "vehicle.audi.tt": "car_sedan",
-    "vehicle.audi.etron": "suv",
-    "vehicle.mercedes.coupe_2020": "car_sedan",
-    "vehicle.mercedes.coupe": "car_sedan",
-    "vehicle.dodge.charger_2020": "car_sedan",
-    "vehicle.chevrolet.impala": "car_sedan",
-    "vehicle.bmw.grandtourer": "suv",
-    "vehicle.audi.a2": "car_hatch",
-    "vehicle.mini.cooper_s": "car_hatch",
-    "vehicle.mini.cooper_s_2021": "car_hatch",
-    "vehicle.citroen.c3": "car_hatch",
-    "vehicle.seat.leon": "car_hatch",
-    "vehicle.toyota.prius": "car_hatch",
-    "vehicle.nissan.micra": "car_hatch",
-    "vehicle.nissan.patrol_2021": "suv",
-    "vehicle.nissan.patrol": "suv",
-    "vehicle.jeep.wrangler_rubicon": "suv",
-    "vehicle.mercedes.sprinter": "van",
-    "vehicle.volkswagen.t2": "van",
-    "vehicle.volkswagen.t2_2021": "van",
-    "vehicle.ford.ambulance": "van",
-    "vehicle.carlamotors.carlacola": "truck",
-    "vehicle.carlamotors.firetruck": "truck",
-    "vehicle.carlamotors.european_hgv": "truck",
-    "vehicle.mitsubishi.fusorosa": "truck",
+    type_id: model.prototype for family in (VEHICLES, WALKERS, PROPS) for type_id, model in family.items()
 }
 _FAMILY_PROTOTYPE = {"vehicle.": "car_sedan", "walker.": "pedestrian", "static.prop.": "box"}
 LIGHT_PROTOTYPE = {
@@ -158,14 +134,32 @@ LIGHT_PROTOTYPE = {
     LightState.GREEN: "light_green",
     LightState.OFF: "light_off",
 }
-_TAGS = {"truck": (int(Label.TRUCK),), "pedestrian": (int(Label.PEDESTRIANS),), "box": (int(Label.STATIC),)}
+# Labels of a mesh: the thing itself first, then who rides on it. Not here: vehicles are cars, props are dynamic.
+_TAGS: dict[str, tuple[Label, ...]] = {
+    "truck": (Label.TRUCK,),
+    "hgv": (Label.TRUCK,),
+    "firetruck": (Label.TRUCK,),
+    "pickup": (Label.TRUCK,),
+    "bus": (Label.BUS,),
+    "motorbike": (Label.MOTORCYCLE, Label.RIDER),
+    "scooter": (Label.MOTORCYCLE, Label.RIDER),
+    "bicycle": (Label.BICYCLE, Label.RIDER),
+    "street_sign": (Label.TRAFFIC_SIGNS,),
+    "chain_barrier": (Label.FENCES,),
+    **dict.fromkeys(
+        ("bench", "billboard", "cabinet", "fountain", "frame", "hut", "pergola", "post", "shelter", "slide", "stall"),
+        (Label.STATIC,),
+    ),
+}
 _KIND_BY_PREFIX = {
     "vehicle.": ActorKind.VEHICLE,
     "walker.": ActorKind.WALKER,
     "static.": ActorKind.PROP,
+    "util.": ActorKind.PROP,  # util.actor.empty: a place that moves, without a body
     "sensor.": ActorKind.SENSOR,
     "controller.": ActorKind.CONTROLLER,
     "traffic.traffic_light": ActorKind.TRAFFIC_LIGHT,
+    "traffic.": ActorKind.SIGN,
     "spectator": ActorKind.SPECTATOR,
 }
 
@@ -193,7 +187,31 @@ def semantic_tags_of(type_id: str) -> tuple[int, ...]:
     name = prototype_name(type_id)
     if name is None:
         return ()
-    return _TAGS.get(name, (int(Label.CAR),))
+    if type_id.startswith("walker."):
+        return (int(Label.PEDESTRIANS),)
+    usual = Label.DYNAMIC if type_id.startswith("static.") else Label.CAR
+    return tuple(int(label) for label in _TAGS.get(name, (usual,)))
+
+
+def extent_of(type_id: str) -> Vec3 | None:
+    """Half sizes [m] of a blueprint's bounding box; None for a blueprint that the catalogue does not hold."""
+    model = VEHICLES.get(type_id) or WALKERS.get(type_id) or PROPS.get(type_id)
+    if model is None:
+        return None
+    length, width, height = model.size
+    return (length / 2.0, width / 2.0, height / 2.0)
+
+
+def physics_class(type_id: str) -> str:
+    """Name of the class of vehicle, which decides its mass and power (dynamics.py)."""
+    name = prototype_name(type_id) or "car_sedan"
+    return PHYSICS_CLASS.get(name, name)
+
+
+def colour_of_type(type_id: str) -> str:
+    """The colour "r,g,b" of what has no colour attribute: walkers' clothes, props; empty where the mesh says it all."""
+    model = WALKERS.get(type_id) or PROPS.get(type_id)
+    return "" if model is None else model.colour
 
 
 def tint_of(colour: str) -> Vec3:

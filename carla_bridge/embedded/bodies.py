@@ -85,7 +85,7 @@ class Bodies:
         state = self.state
         self.tilt[self.param[:, c.INV_MASS] > 0.0] = 0.0  # flat ground: physics rights what a client had tilted
         acceleration = ((state[:, c.VX : c.VZ + 1] - velocity_before) / delta_s).tolist()
-        yaw_deg = (np.degrees(state[:, c.YAW]) + 180.0) % 360.0 - 180.0
+        yaw_deg = 180.0 - (180.0 - np.degrees(state[:, c.YAW])) % 360.0  # 180 stays 180
         rows = zip(self.actors, state.tolist(), yaw_deg.tolist(), self.tilt.tolist(), acceleration, strict=True)
         for actor, row, yaw, tilt, (ax, ay, az) in rows:
             actor.pose = Pose(row[c.X], row[c.Y], row[c.Z], tilt[0], yaw, tilt[1])
@@ -122,11 +122,18 @@ class Bodies:
 
 
 def _model_matrix(actor: Actor, shape: Shape | None) -> F64:
-    """Fits a prototype into the actor's bounding box: props are a scaled crate, all others stand on its bottom."""
+    """Fits a prototype into the actor's bounding box: props fill it, all others stand on its bottom.
+
+    A walker keeps its proportions: its box is that of a standing body without the arms.
+    """
     matrix = np.eye(4)
-    if actor.kind == ActorKind.PROP and shape is not None:
-        scale = np.array(actor.extent) / np.array(shape.extent)
-        matrix[[0, 1, 2], [0, 1, 2]] = scale
+    if shape is None:
+        return matrix
+    scale = np.array(actor.extent) / np.array(shape.extent)
+    if actor.kind == ActorKind.WALKER:
+        scale[:] = scale[2]
+    matrix[[0, 1, 2], [0, 1, 2]] = scale
+    if actor.kind == ActorKind.PROP:
         matrix[:3, 3] = np.array(actor.box_centre) - scale * np.array(shape.centre)
     else:
         matrix[2, 3] = actor.box_centre[2] - actor.extent[2]

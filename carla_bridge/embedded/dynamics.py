@@ -101,6 +101,13 @@ _CLASSES = {
     "suv": (2100.0, 80.0, 5.0),
     "van": (2500.0, 50.0, 4.0),
     "truck": (7500.0, 25.0, 3.0),
+    "hgv": (16000.0, 18.0, 2.2),
+    "bus": (11000.0, 18.0, 2.4),
+    "pickup": (3000.0, 120.0, 5.5),
+    "microlino": (550.0, 25.0, 3.0),
+    "motorbike": (280.0, 250.0, 6.5),
+    "scooter": (190.0, 45.0, 4.0),
+    "bicycle": (90.0, 4.0, 1.5),
 }
 WHEELBASE_SHARE = 0.59  # of the length, typical of cars from 3.6 to 5 m
 WHEEL_RADIUS_CM = 35.0

@@ -18,14 +18,26 @@ from carla_bridge.embedded.types import Box, Pose, Weather
 Wire = Any  # what msgpack packs and unpacks
 Vector = Sequence[float]
 
+MAX_NUMBER = 1e9  # of any quantity
+MAX_COORDINATE = 1e6  # [m] or [deg]
+MAX_TEXT = 4096
+MAX_ATTRIBUTES = 256
+
 
 class SensorType(IntEnum):
     """Index in CARLA 0.9.16's sensor registry: tells the client how to read a stream message."""
 
     COLLISION = 0
     DEPTH = 1
+    NORMALS = 2
+    DVS = 3
     GNSS = 4
     IMU = 5
+    OBSTACLE = 7
+    FLOW = 8
+    RADAR = 9
+    SEMANTIC_LIDAR = 10
+    LIDAR = 11
     RGB = 13
     SEMANTIC = 14
     INSTANCE = 15
@@ -47,9 +59,30 @@ def pack_vector(v: Vector) -> Wire:
     return [float(v[0]), float(v[1]), float(v[2])]
 
 
+def number(value: Any, most: float = MAX_NUMBER) -> float:
+    """A finite number within -most..most; the one place where what clients send is checked for it."""
+    result = float(value)
+    if not -most <= result <= most:  # not-a-number too
+        raise ValueError(f"a number between {-most:g} and {most:g} is needed, received {result}")
+    return result
+
+
+def whole(value: Any, least: int = 0, most: int = 2**32 - 1) -> int:
+    """An integer within least..most."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"a whole number between {least} and {most} is needed, received {str(value)[:40]}")
+    return value
+
+
+def text(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > MAX_TEXT:
+        raise ValueError(f"a text of at most {MAX_TEXT} characters is needed, received {str(value)[:40]!r}")
+    return value
+
+
 def unpack_vector(wire: Wire) -> tuple[float, float, float]:
     x, y, z = wire[:3]
-    return float(x), float(y), float(z)
+    return number(x), number(y), number(z)
 
 
 def pack_pose(pose: Pose) -> Wire:
@@ -57,7 +90,16 @@ def pack_pose(pose: Pose) -> Wire:
 
 
 def unpack_pose(wire: Wire) -> Pose:
-    return Pose(*unpack_vector(wire[0]), *unpack_vector(wire[1]))
+    (x, y, z), (pitch, yaw, roll) = wire[0][:3], wire[1][:3]
+    far = MAX_COORDINATE
+    place = number(x, far), number(y, far), number(z, far)
+    return Pose(*place, number(pitch, far), number(yaw, far), number(roll, far))
+
+
+def unpack_location(wire: Wire) -> tuple[float, float, float]:
+    """A place in the world; a vector may be larger."""
+    x, y, z = wire[:3]
+    return number(x, MAX_COORDINATE), number(y, MAX_COORDINATE), number(z, MAX_COORDINATE)
 
 
 def pack_box(centre: Pose, extent: Vector, actor_id: int = 0) -> Wire:
@@ -96,10 +138,20 @@ class EpisodeSettings:
 
     @staticmethod
     def unpack(wire: Wire) -> EpisodeSettings:
-        values = list(wire[: len(fields(EpisodeSettings))])
+        """A shorter array leaves the last fields at their defaults. ValueError for what is no settings."""
+        defaults = astuple(EpisodeSettings())
+        values = [*wire[: len(defaults)], *defaults[len(wire) :]]
         # CARLA reads a fixed step of 0 as "variable".
-        values[2] = (float(values[2][1]) or None) if values[2][0] else None
-        return EpisodeSettings(*values)
+        values[2] = (number(values[2][1]) or None) if values[2] and values[2][0] else None
+        checked: list[Any] = [_like(default, value) for default, value in zip(defaults, values, strict=True)]
+        return EpisodeSettings(*checked)
+
+
+def _like(default: object, value: Any) -> object:
+    """A value of the default's type; the client's reader insists on it when it is told its own settings."""
+    if value is None or isinstance(default, bool):
+        return value if value is None else bool(value)
+    return whole(value, -(2**31), 2**31 - 1) if isinstance(default, int) else number(value)
 
 
 def pack_weather(weather: Weather) -> Wire:
@@ -107,7 +159,31 @@ def pack_weather(weather: Weather) -> Wire:
 
 
 def unpack_weather(wire: Wire) -> Weather:
-    return Weather(*(float(value) for value in wire[: len(fields(Weather))]))
+    return Weather(*(number(value) for value in wire[: len(fields(Weather))]))
+
+
+@dataclass(frozen=True)
+class StreetLight:
+    """carla.rpc.LightState, in wire order; group 2 is street lights."""
+
+    id: int
+    location: tuple[float, float, float]
+    intensity: float
+    group: int
+    colour: tuple[int, int, int]
+    active: bool
+
+    def pack(self) -> Wire:
+        return [self.id, pack_vector(self.location), self.intensity, self.group, list(self.colour), self.active]
+
+    @staticmethod
+    def unpack(wire: Wire) -> StreetLight:
+        light_id, location, intensity, group, colour, active = wire[:6]
+        red, green, blue = (whole(channel, 0, 255) for channel in colour[:3])
+        place = unpack_location(location)
+        return StreetLight(
+            whole(light_id), place, number(intensity), whole(group, 0, 255), (red, green, blue), bool(active)
+        )
 
 
 @dataclass(frozen=True)
@@ -149,7 +225,10 @@ class ActorDescription:
     @staticmethod
     def unpack(wire: Wire) -> ActorDescription:
         uid, type_id, attributes = wire[:3]
-        return ActorDescription(uid, type_id, {name: (kind, value) for name, kind, value in attributes})
+        if len(attributes) > MAX_ATTRIBUTES:
+            raise ValueError(f"{len(attributes)} attributes are too many")
+        known = {text(name): (whole(kind, 0, 255), text(value)) for name, kind, value in attributes}
+        return ActorDescription(whole(uid), text(type_id), known)
 
 
 def pack_actor(
@@ -180,9 +259,11 @@ UNION_BYTES = 54
 VEHICLE_STATE = struct.Struct("<3f3?if2BIB24x")
 WALKER_STATE = struct.Struct("<4f?37x")
 LIGHT_STATE = struct.Struct("<32s4fI?B")
+SIGN_STATE = struct.Struct("<32s22x")
 NO_STATE = bytes(UNION_BYTES)
 ACTIVE = 1
-MAP_CHANGE = 1  # bit of the simulation state
+MAP_CHANGE = 1  # bits of the simulation state
+LIGHT_UPDATE = 2  # street lights changed: clients ask for them again
 
 
 def sensor_header(sensor: SensorType, frame: int, timestamp_s: float, pose: Pose) -> bytes:
@@ -234,3 +315,7 @@ def light_union(
 ) -> bytes:
     # The client reads the id as a C string in 32 bytes.
     return LIGHT_STATE.pack(signal_id.encode()[:31], green_s, yellow_s, red_s, elapsed_s, pole_index, frozen, state)
+
+
+def sign_union(signal_id: str) -> bytes:
+    return SIGN_STATE.pack(signal_id.encode()[:31])

@@ -9,55 +9,99 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import socket
 import time
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
 
 from carla_bridge.embedded.actors import Actor, ActorKind, load_shapes
+from carla_bridge.embedded.atlas import GENERATED, Atlas, Scene, in_a_thread
 from carla_bridge.embedded.blueprints import CLIENT_SIDE_SENSORS, complete, library
-from carla_bridge.embedded.messages import ActorDescription, EpisodeSettings
+from carla_bridge.embedded.debug import DebugBoard, DebugShape, draw
+from carla_bridge.embedded.lamps import StreetLights
+from carla_bridge.embedded.messages import LIGHT_UPDATE, MAP_CHANGE, ActorDescription, EpisodeSettings, SensorType
 from carla_bridge.embedded.methods import METHODS
-from carla_bridge.embedded.render import Renderer
-from carla_bridge.embedded.rpc import CarlaError, Connection, bound_socket, listen
+from carla_bridge.embedded.navmesh import NavigationFile
+from carla_bridge.embedded.once import Once
+from carla_bridge.embedded.rays import RayScene
+from carla_bridge.embedded.recordings import RecordedActor
+from carla_bridge.embedded.render import Frame, Renderer
+from carla_bridge.embedded.render.weather import understood
+from carla_bridge.embedded.rpc import CarlaError, Connection, Prompt, bound_socket, listen
+from carla_bridge.embedded.sensors.cameras import Shot
 from carla_bridge.embedded.sensors.suite import Due, SensorSuite
 from carla_bridge.embedded.snapshot import snapshot
 from carla_bridge.embedded.stream import Message, Stream, StreamHub
-from carla_bridge.embedded.towns import TOWN_NAMES, load_town
-from carla_bridge.embedded.towns.prototypes import prototype_meshes
-from carla_bridge.embedded.types import Instances, Pose, Town, Weather
+from carla_bridge.embedded.tapes import Tapes, default_folder
+from carla_bridge.embedded.types import Instances, Pose, Weather
 from carla_bridge.embedded.world import SpawnError, World
 
 log = logging.getLogger(__name__)
+once = Once(log)
 
 RENDER_THREADS = 2
 FREE_RUNNING_STEP_S = 0.05  # [simulated s] in asynchronous mode without a fixed step
 # A traffic manager that waits for the next snapshot can miss its wake-up, and hang its client, when the snapshot comes
 # right behind the answer to its last get_episode_settings; with this distance between the two it is waiting by then.
 TRAFFIC_MANAGER_GAP_S = 0.0015  # [wall s]
-SUN = Weather()  # pictures are taken in this light whatever weather a client sets
+SETTINGS_WAIT_S = 0.0003  # [wall s] that question comes about when the tick does: the step waits this long for it
 
 
 class Server:
-    def __init__(self, town_name: str, seed: int, fixed_delta_s: float | None = None) -> None:
-        """fixed_delta_s: start in synchronous mode with this step; None: start in asynchronous mode."""
+    def __init__(
+        self,
+        town_name: str,
+        seed: int,
+        fixed_delta_s: float | None = None,
+        *,
+        opendrive: str | None = None,
+        recordings: Path | None = None,
+    ) -> None:
+        """fixed_delta_s: start in synchronous mode with this step; None: start in asynchronous mode.
+
+        opendrive: start in the town built from this text, and not in the named one. recordings: the folder for them.
+        """
         self.seed = seed
+        self.atlas = Atlas(seed)
         self.settings = EpisodeSettings(fixed_delta_s is not None, False, fixed_delta_s)
         self.weather = Weather()
         self.streams = StreamHub()
         self.world_stream = self.streams.open(greet=True)
         self.traffic_managers: dict[int, tuple[str, Connection]] = {}  # port -> (host, who registered it)
         self.settings_answered_at = 0.0  # [wall s] monotonic
+        self._settings_asked = False  # since the last snapshot
+        self._ticks: deque[Prompt[int]] = deque()  # asked for, not taken yet
         self._shapes = load_shapes()
-        self._towns: dict[str, tuple[Town, Renderer]] = {}
+        self._loading = asyncio.Lock()
         self._pool = ThreadPoolExecutor(RENDER_THREADS, thread_name_prefix="render")
         self._publishing: asyncio.Future[int] | None = None
         self._mode_changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._map_changed = False
-        self.town, self._renderer = self._load(town_name)
+        if opendrive is not None:
+            self.atlas.set_opendrive(opendrive)
+        self._scene = self.atlas.scene(self.atlas.resolve(town_name if opendrive is None else GENERATED))
+        self.town = self._scene.town
         self.world = World(self.town, seed, shapes=self._shapes)
         self.sensors = SensorSuite(self.streams, self.town.opendrive)
+        self.street_lights = StreetLights(self.town.lamps, self.weather.sun_altitude_angle)
+        self.drawings = DebugBoard()
+        self.tapes = Tapes(recordings or default_folder(), self._spawn_recorded)
+
+    @property
+    def rays(self) -> RayScene:
+        """What rays meet in the current town."""
+        return self._scene.rays
+
+    @property
+    def navigation(self) -> NavigationFile | None:
+        """Where pedestrians walk in the current town; None: nowhere."""
+        return self._scene.navigation
 
     # ------------------------------------------------------------------------------------------------ life cycle
 
@@ -85,48 +129,52 @@ class Server:
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
+            self.tapes.stop_recorder()
             self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _forget(self, connection: Connection) -> None:
-        """A client that went away takes its traffic managers with it."""
+        """A client that went away takes its traffic managers with it, and the tokens that it has not used."""
+        self.streams.forget(connection)
         self.traffic_managers = {p: entry for p, entry in self.traffic_managers.items() if entry[1] is not connection}
 
     async def load_episode(self, name: str, *, reset_settings: bool) -> None:
-        """A new episode in the named town ("" = the current one)."""
-        wanted = name.rsplit("/", 1)[-1] or self.town.name
-        if wanted not in TOWN_NAMES:
-            raise CarlaError(f"map {name!r} not found; the embedded world has: {', '.join(TOWN_NAMES)}")
-        loop = asyncio.get_running_loop()
-        town, renderer = await loop.run_in_executor(self._pool, self._load, wanted)
-        await self.published()
-        old = self.world
-        self.sensors.clear()
-        self._map_changed = town is not self.town  # told with the next step; else clients keep the map they have
-        self.town, self._renderer = town, renderer
-        self.world = World(town, self.seed, first_id=old.next_id, episode_id=old.episode_id + 1, shapes=self._shapes)
-        self.sensors = SensorSuite(self.streams, town.opendrive)
-        if reset_settings:
-            self.apply_settings(EpisodeSettings())
-        self._greet_with_snapshot()
+        """A new episode in the named town ("" = the current one). May be cancelled until the old one ends."""
+        async with self._loading:  # one after the other
+            wanted = self.atlas.resolve(name) if name else ""
+            first_id = self.world.next_id
+            scene, world = await in_a_thread(lambda: self._new_episode(wanted, first_id))
+            await self.published()
+            if self.world.next_id != first_id:  # somebody spawned actors meanwhile, and ids are never used twice
+                world = self._new_world(scene, self.world.next_id)
+            self.sensors.clear()
+            self.tapes.end_episode()
+            self._map_changed |= scene.town is not self.town  # told with the next step; else clients keep their map
+            self._scene, self.town, self.world = scene, scene.town, world
+            self.sensors = SensorSuite(self.streams, self.town.opendrive)
+            self.weather = Weather()
+            self.street_lights = StreetLights(self.town.lamps, self.weather.sun_altitude_angle)
+            self.drawings = DebugBoard()
+            if reset_settings:
+                self.apply_settings(EpisodeSettings())
+            self._greet_with_snapshot()
+
+    def _new_episode(self, town_name: str, first_id: int) -> tuple[Scene, World]:
+        scene = self.atlas.scene(town_name) if town_name else self._scene
+        return scene, self._new_world(scene, first_id)
+
+    def _new_world(self, scene: Scene, first_id: int) -> World:
+        episode_id = self.world.episode_id + 1
+        return World(scene.town, self.seed, first_id=first_id, episode_id=episode_id, shapes=self._shapes)
+
+    def set_weather(self, weather: Weather) -> None:
+        self.weather = weather
+        self.street_lights.follow(understood(weather).sun_altitude_angle)
 
     def apply_settings(self, settings: EpisodeSettings) -> None:
         if settings.fixed_delta_seconds is not None and not 0.0 < settings.fixed_delta_seconds <= 1.0:
             raise CarlaError(f"fixed_delta_seconds must lie in (0, 1], received {settings.fixed_delta_seconds}")
         self.settings = settings
         self._mode_changed.set()
-
-    def _load(self, name: str) -> tuple[Town, Renderer]:
-        if name not in self._towns:
-            town = load_town(name)
-            renderer = Renderer(
-                town.mesh,
-                prototype_meshes(),
-                sun_azimuth_deg=SUN.sun_azimuth_angle,
-                sun_altitude_deg=SUN.sun_altitude_angle,
-            )
-            renderer.warm_up()
-            self._towns[name] = town, renderer
-        return self._towns[name]
 
     # ---------------------------------------------------------------------------------------------------- actors
 
@@ -156,71 +204,161 @@ class Server:
 
     def destroy(self, actor_id: int) -> bool:
         gone = self.world.actors.get(actor_id)
-        if gone is None or gone.kind in (ActorKind.TRAFFIC_LIGHT, ActorKind.SPECTATOR):
+        if gone is None or gone.kind in (ActorKind.TRAFFIC_LIGHT, ActorKind.SIGN, ActorKind.SPECTATOR):
             return False
         destroyed = self.world.destroy(actor_id)
         self.sensors.remove(actor_id)
         return destroyed
 
+    def _spawn_recorded(self, recorded: RecordedActor) -> Actor | None:
+        try:
+            description = ActorDescription(recorded.uid, recorded.type_id, dict(recorded.attributes))
+            return self.spawn(description, recorded.pose)
+        except CarlaError:
+            return None
+
     # --------------------------------------------------------------------------------------------------- stepping
 
-    def step(self) -> asyncio.Future[int]:
+    def tick(self) -> asyncio.Future[int]:
+        """A client's tick: a step, now or, with traffic managers about, in a moment.
+
+        A traffic manager asks for the settings about when its client asks for the next tick. The gap behind the answer
+        lasts longer than the step: answering first lets the two overlap.
+        """
+        if not self.traffic_managers or self._settings_asked:
+            return self.step()
+        ticked: Prompt[int] = Prompt()
+        self._ticks.append(ticked)
+        asyncio.get_running_loop().call_later(SETTINGS_WAIT_S, self._step_for, ticked)
+        return ticked
+
+    def settings_asked(self) -> None:
+        """Called behind the answer to a traffic manager's question."""
+        self.settings_answered_at = time.monotonic()
+        self._settings_asked = True
+        if self._ticks:
+            asyncio.get_running_loop().call_soon(self._step_for, self._ticks[-1])
+
+    def _step_for(self, last: Prompt[int]) -> None:
+        """Take the steps that clients wait for, up to this one."""
+        while last in self._ticks:
+            ticked = self._ticks.popleft()
+            try:
+                self.step(ticked)
+            except Exception as error:  # boundary: the client is told
+                ticked.set_exception(error)
+
+    def step(self, told: Prompt[int] | None = None) -> asyncio.Future[int]:
         """Step the world now; the result is the frame's number, once its data have been sent."""
-        self.world.step(self.settings.fixed_delta_seconds or FREE_RUNNING_STEP_S)
+        asked_at = time.monotonic()
+        delta_s = self.settings.fixed_delta_seconds or FREE_RUNNING_STEP_S
+        self.tapes.before_step(delta_s)
+        self.world.step(delta_s)
+        self.tapes.after_step()
         due = self.sensors.after_step(self.world, rendering=not self.settings.no_rendering_mode)
         payload = self._snapshot()
-        instances = self.world.instances() if due.shots else None
-        before = self._publishing
-        self._publishing = asyncio.ensure_future(self._publish(self.world.frame, due, instances, payload, before))
-        return self._publishing
+        instances = self.world.instances() if due.shots or due.echoes else None
+        drawings = self.drawings.visible(self.world.frame, self.world.elapsed_s)
+        before, told = self._publishing, told or Prompt()
+        self._publishing = told
+        if instances is None and (before is None or before.done()):
+            self._publish_now(told, due, payload, asked_at)
+        else:
+            publishing = asyncio.ensure_future(
+                self._publish(self.world.frame, due, instances, drawings, payload, before, asked_at)
+            )
+            publishing.add_done_callback(functools.partial(_pass_on, told))
+        return told
 
     async def published(self) -> None:
         if self._publishing is not None:
-            await asyncio.wait([self._publishing])
+            await asyncio.wait([self._publishing])  # which a cancelled waiter does not cancel
+
+    def _publish_now(self, told: Prompt[int], due: Due, payload: bytes, asked_at: float) -> None:
+        """A frame without pictures: no detour over tasks, which would cost as much as a small world's step."""
+        frame_number, loop = self.world.frame, asyncio.get_running_loop()
+        slow = self._send(due.messages)
+        if slow:
+            finishing = asyncio.ensure_future(self._finish(frame_number, slow, payload, asked_at))
+            finishing.add_done_callback(functools.partial(_pass_on, told))
+            return
+
+        def finish() -> None:
+            wait_s = self._traffic_managers_wait_s(asked_at)
+            if wait_s > 0.0:
+                loop.call_later(wait_s, finish)
+                return
+            self._send_snapshot(payload)
+            told.tell(frame_number)
+
+        finish()
 
     async def _publish(
         self,
         frame_number: int,
         due: Due,
         instances: Instances | None,
+        drawings: tuple[DebugShape, ...],
         payload: bytes,
         before: asyncio.Future[int] | None,
+        asked_at: float,
     ) -> int:
-        asked_at = time.monotonic()
         messages = due.messages
         if instances is not None:
-            messages = [*messages, *await self._take(due, instances)]
+            messages = [*messages, *await self._take(due, instances, drawings)]
         if before is not None and not before.done():
             await asyncio.wait([before])
+        return await self._finish(frame_number, self._send(messages), payload, asked_at)
+
+    def _send(self, messages: list[tuple[Stream, Message]]) -> list[Stream]:
+        """Hand messages to their streams; those whose readers are to be waited for."""
         synchronous = self.settings.synchronous_mode
         for stream, message in messages:
             stream.send(message, drop_for_slow_readers=not synchronous)
-        if synchronous:
-            for stream, _ in messages:
-                await stream.flushed()
-        await self._traffic_managers_wait(asked_at)
-        self.world_stream.send((payload,), drop_for_slow_readers=False)
+        return [stream for stream, _ in messages if synchronous and stream.busy]
+
+    async def _finish(self, frame_number: int, slow: list[Stream], payload: bytes, asked_at: float) -> int:
+        for stream in slow:
+            await stream.flushed()
+        while (wait_s := self._traffic_managers_wait_s(asked_at)) > 0.0:
+            await asyncio.sleep(wait_s)
+        self._send_snapshot(payload)
         return frame_number
 
-    async def _take(self, due: Due, instances: Instances) -> list[tuple[Stream, Message]]:
-        loop = asyncio.get_running_loop()
-        renderer = self._renderer
-        frame = await loop.run_in_executor(self._pool, renderer.begin_frame, instances)
-        taking = (loop.run_in_executor(self._pool, shot.take, renderer, frame) for shot in due.shots)
-        pictures = await asyncio.gather(*taking)
-        return [(shot.stream, picture) for shot, picture in zip(due.shots, pictures, strict=True)]
+    def _send_snapshot(self, payload: bytes) -> None:
+        self._settings_asked = False
+        self.world_stream.send((payload,), drop_for_slow_readers=False)
 
-    async def _traffic_managers_wait(self, asked_at: float) -> None:
-        while self.traffic_managers:
-            wait_s = max(asked_at, self.settings_answered_at) + TRAFFIC_MANAGER_GAP_S - time.monotonic()
-            if wait_s <= 0.0:
-                return
-            await asyncio.sleep(wait_s)
+    async def _take(
+        self, due: Due, instances: Instances, drawings: tuple[DebugShape, ...]
+    ) -> list[tuple[Stream, Message]]:
+        loop = asyncio.get_running_loop()
+        renderer, weather, lamps = self._scene.renderer, self.weather, self.street_lights.active()
+        taking: list[asyncio.Future[Message | None]] = []
+        if due.echoes:
+            rays = self.rays
+            moment = await loop.run_in_executor(self._pool, rays.frame, instances)
+            taking += [loop.run_in_executor(self._pool, echo.take, rays, moment) for echo in due.echoes]
+        if due.shots:
+            frame = await loop.run_in_executor(
+                self._pool, lambda: renderer.begin_frame(instances, renderer.light_of(weather, lamps))
+            )
+            taking += [loop.run_in_executor(self._pool, _taken, shot, renderer, frame, drawings) for shot in due.shots]
+        streams = [*(echo.stream for echo in due.echoes), *(shot.stream for shot in due.shots)]
+        messages = zip(streams, await asyncio.gather(*taking), strict=True)
+        return [(stream, message) for stream, message in messages if message is not None]
+
+    def _traffic_managers_wait_s(self, asked_at: float) -> float:
+        """How long the next snapshot has to be held back for the sake of traffic managers [wall s]."""
+        if not self.traffic_managers:
+            return 0.0
+        since = self.settings_answered_at if self._settings_asked else asked_at
+        return since + TRAFFIC_MANAGER_GAP_S - time.monotonic()
 
     def _snapshot(self) -> bytes:
-        payload = snapshot(self.world, time.time(), map_changed=self._map_changed)
-        self._map_changed = False
-        return payload
+        state = (MAP_CHANGE if self._map_changed else 0) | (LIGHT_UPDATE if self.street_lights.changed else 0)
+        self._map_changed = self.street_lights.changed = False
+        return snapshot(self.world, time.time(), state)
 
     def _greet_with_snapshot(self) -> None:
         """Who subscribes from now on starts with the world as it stands; who listens already sees the next step.
@@ -228,7 +366,7 @@ class Server:
         A client that loads a world subscribes anew. A message on its old subscription would reach an episode that it is
         just taking down, and it may crash then.
         """
-        self.world_stream.latest = (snapshot(self.world, time.time(), map_changed=False),)
+        self.world_stream.latest = (snapshot(self.world, time.time()),)
 
     async def _free_run(self) -> None:
         """Asynchronous mode: steps by the wall clock while someone watches."""
@@ -239,11 +377,32 @@ class Server:
                 continue
             started = time.monotonic()
             if self.world_stream.wanted:
-                await self.step()
+                try:
+                    await self.step()
+                except Exception as error:  # boundary: clients see a frame less; what they may have asked for goes on
+                    once.warn(("step", type(error)), "a step failed: %s: %s", type(error).__name__, error)
             delta_s = self.settings.fixed_delta_seconds or FREE_RUNNING_STEP_S
             with contextlib.suppress(asyncio.TimeoutError):
                 self._mode_changed.clear()
                 await asyncio.wait_for(self._mode_changed.wait(), max(0.0, started + delta_s - time.monotonic()))
+
+
+def _pass_on(told: Prompt[int], done: asyncio.Future[int]) -> None:
+    if done.cancelled():
+        told.cancel()
+    elif (error := done.exception()) is not None:
+        told.set_exception(error)
+    else:
+        told.tell(done.result())
+
+
+def _taken(shot: Shot, renderer: Renderer, frame: Frame, drawings: tuple[DebugShape, ...]) -> Message:
+    """A picture with what clients have drawn into the world."""
+    message = shot.take(renderer, frame)
+    if drawings and shot.kind is SensorType.RGB:
+        shape = (shot.view.height, shot.view.width, 4)
+        draw(np.frombuffer(message[-1], np.uint8).reshape(shape), shot.view, drawings)
+    return message
 
 
 def _next_free_socket(host: str, port: int) -> socket.socket:

@@ -6,13 +6,13 @@ from typing import Any
 
 from carla_bridge.embedded.actors import Actor, ActorKind
 from carla_bridge.embedded.messages import (
-    MAP_CHANGE,
     NO_STATE,
     VEHICLE_STATE,
     WALKER_STATE,
     actor_state,
     light_union,
     pack_actor,
+    sign_union,
     snapshot_header,
 )
 from carla_bridge.embedded.stream import StreamHub
@@ -44,9 +44,8 @@ def scenery_record(label: Label) -> Any:
     return pack_actor(0, 0, 0, f"static.{name}", {}, zero, zero, zero, (int(label),), b"")
 
 
-def snapshot(world: World, wall_s: float, *, map_changed: bool) -> bytes:
-    """The payload of one message of the world stream."""
-    state = MAP_CHANGE if map_changed else 0
+def snapshot(world: World, wall_s: float, state: int = 0) -> bytes:
+    """The payload of one message of the world stream. state: bits, MAP_CHANGE and LIGHT_UPDATE."""
     parts = [snapshot_header(world.frame, world.elapsed_s, world.episode_id, wall_s, world.delta_s, state)]
     for actor in world.actors.values():
         parts.append(
@@ -86,4 +85,4 @@ def _union(actor: Actor) -> bytes:
             light.frozen,
             int(light.state),
         )
-    return NO_STATE
+    return sign_union(actor.sign_id) if actor.kind is ActorKind.SIGN else NO_STATE

@@ -59,6 +59,9 @@ class Material(IntEnum):
     EMISSIVE = 6  # unlit: the colour is what is seen (lamps)
     BODY = 7  # car paint: multiplied by the instance's tint, a little glossy
     GLASS = 8
+    HEADLAMP = 9  # a vehicle's lamps: as PLAIN by day and while they are off
+    TAILLAMP = 10
+    INDICATOR = 11
 
 
 @dataclass(frozen=True)

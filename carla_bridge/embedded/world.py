@@ -24,9 +24,12 @@ from carla_bridge.embedded.actors import (
     Vec3,
     VehicleControl,
     WalkerControl,
+    colour_of_type,
     compose,
+    extent_of,
     kind_of,
     load_shapes,
+    physics_class,
     prototype_name,
     semantic_tags_of,
     tint_of,
@@ -46,22 +49,14 @@ from carla_bridge.embedded.dynamics import (
 from carla_bridge.embedded.lights import LightBoard
 from carla_bridge.embedded.raycast import hit_boxes, ray_boxes
 from carla_bridge.embedded.roads import DEFAULT_SPEED_LIMIT_KMH, Roads
+from carla_bridge.embedded.signs import sign_actors
 from carla_bridge.embedded.types import Box, Instances, Label, Pose, Town
+from carla_bridge.embedded.walkers import LedWalkers
 
 SPEED_LIMIT_EVERY = 10  # frames between two look-ups of the road under a vehicle
 ANY_LABEL = 255
 _BODIES = (ActorKind.VEHICLE, ActorKind.WALKER, ActorKind.PROP)
 _SPAWN_CLEARANCE = 0.02  # [m] boxes that only graze do not forbid a spawn
-# Half sizes of a few props [m]; any other is a crate.
-_PROP_EXTENT: dict[str, Vec3] = {
-    "static.prop.trafficcone01": (0.18, 0.18, 0.35),
-    "static.prop.trafficcone02": (0.18, 0.18, 0.35),
-    "static.prop.constructioncone": (0.18, 0.18, 0.35),
-    "static.prop.streetbarrier": (0.6, 0.2, 0.5),
-    "static.prop.trafficwarning": (1.4, 1.1, 1.3),
-    "static.prop.container": (1.0, 0.7, 0.8),
-}
-_CRATE: Vec3 = (0.4, 0.4, 0.4)
 
 
 class SpawnError(ValueError):
@@ -102,6 +97,7 @@ class World:
         self._shapes = dict(load_shapes() if shapes is None else shapes)
         self._prototype_index = {name: k for k, name in enumerate(self._shapes)}
         self._bodies = Bodies()
+        self._led = LedWalkers(self._bodies)
         self._physics: dict[int, VehiclePhysics] = {}
         self._grid = build_solid_grid(town.solids)
         self._solid_labels = [box.label for box in town.solids if box.centre.z + box.extent[2] > CURB_HEIGHT]
@@ -110,6 +106,8 @@ class World:
         self._lights = LightBoard(town.lights, first_id, seed)
         self.next_id += len(self._lights.actors)
         self.actors.update((actor.id, actor) for actor in self._lights.actors)
+        self.actors.update((actor.id, actor) for actor in sign_actors(town.signs, self.next_id))
+        self.next_id += len(town.signs)
         self._light_prototypes = np.array([self._prototype_index[LIGHT_PROTOTYPE[s]] for s in LightState], np.int32)
         self._head_matrices = np.array([light.head.matrix() for light in town.lights], np.float32).reshape(-1, 4, 4)
         above = town.spawn_points[0] if town.spawn_points else Pose()
@@ -132,7 +130,7 @@ class World:
     ) -> Actor:
         """Put a new actor into the world; `pose` is relative to the parent if there is one."""
         kind = kind_of(type_id)
-        if kind in (ActorKind.SPECTATOR, ActorKind.TRAFFIC_LIGHT):
+        if kind in (ActorKind.SPECTATOR, ActorKind.TRAFFIC_LIGHT, ActorKind.SIGN):
             raise SpawnError(f"Spawn failed because {type_id} cannot be spawned")
         if parent_id and parent_id not in self.actors:
             raise SpawnError(f"Spawn failed because there is no parent actor {parent_id}")
@@ -154,7 +152,7 @@ class World:
         shape = self._shapes[name] if name is not None else None
         if kind in _BODIES and name is not None and shape is not None:
             actor.prototype = self._prototype_index[name]
-            actor.tint = tint_of(actor.attribute("color"))
+            actor.tint = tint_of(actor.attribute("color") or colour_of_type(type_id))
             _set_box(actor, shape)
             if kind != ActorKind.PROP and not parent_id and self._occupied(actor):
                 raise SpawnError("Spawn failed because of collision at spawn position")
@@ -163,7 +161,7 @@ class World:
         if kind in _BODIES and shape is not None and name is not None and not parent_id:
             parameters = {}
             if kind == ActorKind.VEHICLE:
-                physics = self._physics[actor.id] = default_physics(name, actor.extent)
+                physics = self._physics[actor.id] = default_physics(physics_class(type_id), actor.extent)
                 parameters = vehicle_parameters(physics, actor.extent)
                 actor.speed_limit_kmh = self._roads.speed_limit_kmh(actor.pose.x, actor.pose.y, DEFAULT_SPEED_LIMIT_KMH)
                 actor.control.gear = 1
@@ -173,7 +171,7 @@ class World:
     def destroy(self, actor_id: int) -> bool:
         """Take an actor out; what was attached to it stays where it was. Lights and the spectator stay for ever."""
         actor = self.actors.get(actor_id)
-        if actor is None or actor.kind in (ActorKind.TRAFFIC_LIGHT, ActorKind.SPECTATOR):
+        if actor is None or actor.kind in (ActorKind.TRAFFIC_LIGHT, ActorKind.SIGN, ActorKind.SPECTATOR):
             return False
         del self.actors[actor_id]
         self._physics.pop(actor_id, None)
@@ -217,7 +215,9 @@ class World:
         self.elapsed_s += delta_s
         substeps = max(1, math.ceil(delta_s / MAX_SUBSTEP_S - 1e-6))
         before = self._bodies.state[:, c.VX : c.VZ + 1].copy()
+        self._led.set_off(delta_s)
         self._advance(substeps, delta_s / substeps)
+        self._led.arrive(on_plane=self.town.ground is None)
         self._bodies.sync(before, delta_s)
         self._lights.step(delta_s)
         self._update_vehicles()
@@ -322,8 +322,7 @@ class World:
         actor.control = VehicleControl(throttle, steer, brake, hand_brake, reverse, manual, shown)
         direction = float(np.sign(gear)) if manual else 1.0
         row = self._row(actor_id)
-        columns = [c.THROTTLE, c.STEERING, c.BRAKE, c.HAND_BRAKE, c.DIRECTION]
-        self._bodies.control[row, columns] = (
+        self._bodies.control[row, c.THROTTLE : c.DIRECTION + 1] = (  # a list of columns would cost ten times as much
             throttle,
             steer,
             brake,
@@ -337,6 +336,10 @@ class World:
         unit = (direction[0] / length, direction[1] / length, direction[2] / length) if length > 0.0 else (0.0,) * 3
         actor.walker = WalkerControl(unit, speed, jump)
         self._bodies.control[self._row(actor_id), [c.WALK_X, c.WALK_Y]] = unit[0] * speed, unit[1] * speed
+
+    def lead_walker(self, actor_id: int, feet: Pose, speed: float) -> None:
+        """Let a walker go to where its feet shall be at the end of the next step."""
+        self._led.lead(self._get(actor_id, ActorKind.WALKER), feet, speed)
 
     def set_pose(self, actor_id: int, pose: Pose) -> None:
         """Teleport; for an attached actor the pose is relative. The velocity stays."""
@@ -507,7 +510,7 @@ class World:
 
 def _set_box(actor: Actor, shape: Shape) -> None:
     """The actor's bounding box: vehicles and props stand on their origin, a walker's origin is its middle."""
-    actor.extent = _PROP_EXTENT.get(actor.type_id, _CRATE) if actor.kind == ActorKind.PROP else shape.extent
+    actor.extent = extent_of(actor.type_id) or shape.extent
     if actor.kind != ActorKind.WALKER:
         actor.box_centre = (0.0, 0.0, actor.extent[2])
 

@@ -23,7 +23,8 @@ def run(cfg: DictConfig) -> int:
     if cfg.action != "serve":
         raise UserError(f"action={cfg.action}: known actions are {', '.join(ACTIONS)}")
     port, seed = whole_number(cfg, "port", 0), whole_number(cfg, "seed", 0)
-    return main(["--host", str(cfg.host), "--port", str(port), "--town", str(cfg.town), "--seed", str(seed)])
+    options = ["--host", str(cfg.host), "--port", str(port), "--town", str(cfg.town), "--seed", str(seed)]
+    return main(options if cfg.opendrive is None else [*options, "--opendrive", str(cfg.opendrive)])
 
 
 def _gallery(cfg: DictConfig) -> int:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from embreex import rtcore_scene
+from embreex.mesh_construction import TriangleMesh
 
-from carla_bridge.embedded.types import Instances, Material, Mesh, Pose, View
+from carla_bridge.embedded.types import Instances, Label, Material, Mesh, Pose, View
 
 NOBODY = Instances(
     np.zeros(0, np.int32), np.zeros((0, 4, 4), np.float32), np.zeros(0, np.uint32), np.zeros((0, 3), np.float32)
@@ -57,3 +59,28 @@ def rays(view: View) -> np.ndarray:
     v, u = np.mgrid[: view.height, : view.width] + 0.5
     local = np.stack([np.ones_like(u), (u - 0.5 * view.width) / focal, (0.5 * view.height - v) / focal], axis=-1)
     return local.reshape(-1, 3) @ view.world_from_camera[:3, :3].T
+
+
+class Oracle:
+    """What Embree's rays see of a mesh's front faces: labels, and depths from the planes of the triangles hit."""
+
+    def __init__(self, corners: np.ndarray, labels: np.ndarray) -> None:
+        self._corners, self._labels = np.ascontiguousarray(corners, np.float32), labels
+        exact = corners.astype(np.float64)
+        normal = np.cross(exact[:, 2] - exact[:, 0], exact[:, 1] - exact[:, 0])
+        self._normal = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+        self._offset = np.einsum("ij,ij->i", self._normal, exact[:, 0])
+
+    def look(self, view: View, near_m: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
+        """(H * W,) labels and depths; sky: Label.SKY and 1000."""
+        direction, eye = rays(view), view.world_from_camera[:3, 3]
+        facing = np.flatnonzero(self._normal @ eye > self._offset)
+        scene = rtcore_scene.EmbreeScene()
+        TriangleMesh(scene, self._corners[facing])
+        unit = direction / np.linalg.norm(direction, axis=1, keepdims=True)
+        primitive = scene.run((eye + direction * near_m).astype(np.float32), unit.astype(np.float32))
+        hit = facing[np.maximum(primitive, 0)]
+        slope = np.einsum("ij,ij->i", self._normal[hit], direction)
+        depth = (self._offset[hit] - self._normal[hit] @ eye) / np.where(slope == 0.0, 1.0, slope)
+        seen = primitive >= 0
+        return np.where(seen, self._labels[hit], Label.SKY), np.where(seen, np.minimum(depth, 1000.0), 1000.0)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,20 +18,26 @@ from render_helpers import NOBODY, box, ground, mesh_of
 
 from carla_bridge.embedded.render import (
     Renderer,
+    fog,
     fragments,
+    halo,
+    lamps,
+    lens,
     light,
     materials,
     noise,
+    planes,
     raster,
     scene,
     shade,
     shadow,
     sky,
+    water,
 )
 from carla_bridge.embedded.render.scene import build_scene
 from carla_bridge.embedded.render.shadow import static_shadow
-from carla_bridge.embedded.render.sky import sun_direction
-from carla_bridge.embedded.types import Instances, Label, Material, Mesh, Pose, View
+from carla_bridge.embedded.render.weather import direction as sun_direction
+from carla_bridge.embedded.types import Instances, Label, Material, Mesh, Pose, StreetLamp, View, Weather
 
 FROM_ABOVE = View(200, 200, 60.0, Pose(z=40.0, pitch=-90.0).matrix())  # picture up is +x, right is +y
 
@@ -53,7 +64,8 @@ def test_shadow_falls_away_from_the_sun_as_far_as_the_sun_is_high(azimuth_deg: f
     tower = box((0, 0, 3), (1, 1, 3))
     lawn = ground(60.0)
     static = mesh_of(np.concatenate([lawn, tower]) if still else lawn, Label.GROUND)
-    renderer = Renderer(static, [mesh_of(tower, Label.CAR)], sun_azimuth_deg=azimuth_deg, sun_altitude_deg=45.0)
+    weather = Weather(sun_azimuth_angle=azimuth_deg, sun_altitude_angle=45.0)
+    renderer = Renderer(static, [mesh_of(tower, Label.CAR)], weather=weather)
     instances = NOBODY if still else placed(Pose())
     away = -sun_direction(azimuth_deg, 45.0)[:2] / np.cos(np.radians(45.0))
     shaded = [brightness_at(renderer, instances, *(away * r)) for r in (2.5, 4.0, 5.0)]
@@ -133,6 +145,27 @@ def test_same_bytes_whatever_the_threads() -> None:
     assert len(set(alone)) == 12
 
 
+def digest() -> str:
+    """Of pictures by day and in a rainy night."""
+    static, prototypes, instances, views = crowded()
+    renderer = Renderer(static, prototypes, lamps=[StreetLamp((8.0, 0.0, 6.0))])
+    total = hashlib.sha256()
+    for weather in (Weather(), Weather(precipitation=70.0, wetness=80.0, fog_density=40.0, sun_altitude_angle=-40.0)):
+        lit = replace(instances, light_flags=np.full(12, 10, np.uint32))
+        frame = renderer.begin_frame(lit, renderer.light_of(weather))
+        for view in views:
+            picture = renderer.render(frame, view, samples=4, depth=True, normals=True, flow_from=np.eye(4))
+            for plane in (picture.bgra, picture.depth_m, picture.normals, picture.flow):
+                total.update(plane.tobytes())
+    return total.hexdigest()
+
+
+def test_same_bytes_in_another_process() -> None:
+    command = [sys.executable, "-c", "import test_render_light; print(test_render_light.digest())"]
+    other = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+    assert other.stdout.strip() == digest()
+
+
 def test_only_what_is_asked_for_is_returned() -> None:
     static, prototypes, instances, views = crowded()
     renderer = Renderer(static, prototypes)
@@ -160,7 +193,7 @@ def test_supersampling_smooths_edges_and_nothing_else() -> None:
 
 def test_a_lamp_shines_and_paint_takes_its_tint() -> None:
     shapes = [mesh_of(box((0, 0, 1), (1, 1, 1)), Label.CAR, m) for m in (Material.BODY, Material.EMISSIVE)]
-    renderer = Renderer(mesh_of(ground(30.0), Label.GROUND), shapes, sun_altitude_deg=60.0)
+    renderer = Renderer(mesh_of(ground(30.0), Label.GROUND), shapes, weather=Weather(sun_altitude_angle=60.0))
     matrices = np.stack([Pose(0, y).matrix() for y in (-4, 0, 4)]).astype(np.float32)
     instances = Instances(
         np.array([0, 1, 0], np.int32),
@@ -181,15 +214,21 @@ def test_nothing_is_left_to_compile_after_warm_up() -> None:
     renderer.warm_up()
     kernels = {
         name: value
-        for module in (fragments, light, materials, noise, raster, scene, shade, shadow, sky)
+        for module in (
+            *(fog, fragments, halo, lamps, lens, light, materials),
+            *(noise, planes, raster, scene, shade, shadow, sky, water),
+        )
         for name, value in vars(module).items()
         if isinstance(value, Dispatcher)
     }
     before = {name: len(kernel.signatures) for name, kernel in kernels.items()}
-    for array in vars(instances).values():
+    for array in (instances.prototype, instances.matrices, instances.actor_ids, instances.tints):
         array.flags.writeable = False
     for given in (instances, NOBODY):
         frame = renderer.begin_frame(given)
         for samples in (1, 4):
             renderer.render(frame, views[0], depth=True, labels=True, actor_ids=True, samples=samples)
+    renderer.set_weather(Weather(precipitation=80.0, sun_altitude_angle=-90.0, fog_density=50.0))
+    lit = replace(instances, light_flags=np.full(12, 2, np.uint32), previous=instances.matrices)
+    renderer.render(renderer.begin_frame(lit), views[0], normals=True, flow_from=np.eye(4), samples=4)
     assert {name: len(kernel.signatures) for name, kernel in kernels.items()} == before

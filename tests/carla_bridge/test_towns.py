@@ -15,7 +15,6 @@ from trimesh.ray.ray_pyembree import RayMeshIntersector
 
 from carla_bridge.embedded.towns import load_town
 from carla_bridge.embedded.towns.layout import build_network
-from carla_bridge.embedded.towns.prototypes import PROTOTYPES, prototype_extent, prototype_meshes
 from carla_bridge.embedded.types import Label, Mesh, Town
 
 LIGHT = "1000001"
@@ -284,26 +283,3 @@ def test_speed_limits_cover_the_map(town: Town, waypoints: list[carla.Waypoint])
     limits = dict(town.speed_limits)
     assert {w.road_id for w in waypoints} == set(limits)
     assert set(limits.values()) == {30.0, 40.0}
-
-
-@pytest.mark.parametrize("name", PROTOTYPES)
-def test_prototypes_face_outwards_and_fill_their_box(name: str) -> None:
-    mesh = prototype_meshes()[PROTOTYPES.index(name)]
-    extent = np.array(prototype_extent(name))
-    low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
-    stands = not name.startswith("light_") and name != "box"
-    if name.startswith("light_"):
-        high[0] = low[0] + 2.0 * extent[0]  # the visors reach further
-    assert np.allclose((high - low) / 2.0, extent, atol=0.07)
-    assert np.allclose((high + low) / 2.0, [0.0, 0.0, extent[2] if stands else 0.0], atol=0.07)
-
-    intersector, normals = tracer(mesh)
-    rng = np.random.default_rng(1)
-    away = rng.normal(size=(4000, 3))
-    origins = away / np.linalg.norm(away, axis=1, keepdims=True) * 12.0 + (low + high) / 2.0
-    origins[:, 2] = np.abs(origins[:, 2]) if stands else origins[:, 2]
-    targets = rng.uniform(low, high, (4000, 3))
-    triangle, which = intersector.intersects_id(origins, targets - origins, multiple_hits=False)
-    assert len(which) > 1000
-    facing = np.einsum("ij,ij->i", normals[triangle], (targets - origins)[which])
-    assert (facing < 0.0).all()

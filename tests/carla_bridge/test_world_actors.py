@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from test_world_lights import CROSSING
 from world_helpers import SHAPES, WALL, car, make_town, make_world, run
 
-from carla_bridge.embedded.actors import ActorKind, compose, relative_to
+from carla_bridge.embedded.actors import ActorKind, compose, extent_of, relative_to
 from carla_bridge.embedded.raycast import hit_boxes, ray_boxes
 from carla_bridge.embedded.types import Box, Label, Pose
 from carla_bridge.embedded.world import World
@@ -102,15 +102,18 @@ def test_instances_put_each_prototype_where_its_actor_is():
     world.step(0.05)
     drawn = world.instances()
     names = [list(SHAPES)[k] for k in drawn.prototype]
-    assert names[4:] == ["car_hatch", "pedestrian", "box"]
+    assert names[4:] == ["car_hatch", "pedestrian_woman", "barrier"]
     for name, actor in zip(names, (world.actors[int(k)] for k in drawn.actor_ids), strict=True):
         if actor.kind == ActorKind.TRAFFIC_LIGHT:
             assert name == f"light_{actor.light.state.name.lower()}"
-    np.testing.assert_allclose(drawn.matrices[4], world.actors[ego].pose.matrix(), atol=1e-5)
+    # each prototype fills the box of its actor, whatever its own size
+    front = drawn.matrices[4] @ [*SHAPES["car_hatch"].extent, 1.0]
+    np.testing.assert_allclose(front, world.actors[ego].pose.matrix() @ [*world.actors[ego].extent, 1.0], atol=1e-5)
     np.testing.assert_allclose(drawn.tints[4], (1.0, 0.0, 0.2))
     np.testing.assert_allclose(drawn.matrices[5] @ [0, 0, 0, 1], [40.0, 5.0, 0.0, 1.0], atol=1e-5)  # its feet
-    top_corner = drawn.matrices[6] @ [0.5, 0.5, 0.5, 1.0]  # 0.6 along the barrier, which points along y
-    np.testing.assert_allclose(top_corner[:3], [45.0 - 0.2, 5.0 + 0.6, 1.0], atol=1e-5)
+    barrier, half = SHAPES["barrier"], extent_of("static.prop.streetbarrier")
+    top_corner = drawn.matrices[6] @ [*np.add(barrier.centre, barrier.extent), 1.0]  # the barrier points along y
+    np.testing.assert_allclose(top_corner[:3], [45.0 - half[1], 5.0 + half[0], 2.0 * half[2]], atol=1e-5)
 
 
 def test_a_walker_goes_where_it_is_told():
@@ -120,7 +123,7 @@ def test_a_walker_goes_where_it_is_told():
     run(world, 5.0)
     assert walker.pose.y == pytest.approx(7.0, abs=0.2)
     assert walker.pose.yaw == pytest.approx(90.0)
-    assert walker.pose.z == pytest.approx(0.9)
+    assert walker.pose.z == pytest.approx(0.93)  # half its height
 
 
 def test_setters_name_the_wrong_actor():

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from carla_bridge.embedded.actors import Shape
+from carla_bridge.embedded.actors import Shape, load_shapes
 from carla_bridge.embedded.types import Box, Label, Mesh, Pose, Town, TrafficLightPlacement
 from carla_bridge.embedded.world import World
 
 WALL = Box(Pose(100.0, 0.0, 2.0), (0.5, 10.0, 2.0), Label.WALLS)
 SHAPES = {
+    **load_shapes(),
     "car_sedan": Shape((0.0, 0.0, 0.74), (2.4, 0.95, 0.74)),
     "car_hatch": Shape((0.0, 0.0, 0.75), (2.0, 0.9, 0.75)),
     "suv": Shape((0.0, 0.0, 0.87), (2.3, 0.98, 0.87)),
@@ -56,7 +57,7 @@ def make_world(solids: tuple[Box, ...] = (), lights: tuple[TrafficLightPlacement
     return World(make_town(solids, lights), seed, shapes=SHAPES)
 
 
-def car(world: World, x: float = 0.0, y: float = 0.0, yaw: float = 0.0, kind: str = "vehicle.tesla.model3") -> int:
+def car(world: World, x: float = 0.0, y: float = 0.0, yaw: float = 0.0, kind: str = "vehicle.lincoln.mkz_2020") -> int:
     """Spawn a car standing on the ground; its actor id."""
     return world.spawn(kind, 1, {}, Pose(x, y, 0.0, 0.0, yaw)).id
 

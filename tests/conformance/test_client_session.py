@@ -11,7 +11,7 @@ DELTA_S = 0.05  # of the world fixture
 
 
 def test_version_and_maps(client: carla.Client) -> None:
-    assert client.get_server_version() == f"{client.get_client_version()}-e2e-drive-embedded"
+    assert client.get_server_version() == client.get_client_version()
     assert any(name.endswith("/Gridley") for name in client.get_available_maps())
 
 
@@ -97,9 +97,10 @@ def test_weather_is_remembered(world: carla.World) -> None:
     assert world.get_weather().cloudiness == pytest.approx(33.0)
 
 
-def test_unsupported_calls_say_so(client: carla.Client) -> None:
-    with pytest.raises(RuntimeError, match="start_recorder is not supported by the embedded world"):
-        client.start_recorder("file.log")
+def test_unsupported_calls_say_so(world: carla.World) -> None:
+    texture = carla.TextureColor(2, 2)
+    with pytest.raises(RuntimeError, match="apply_color_texture_to_objects is not supported by the embedded world"):
+        world.apply_color_texture_to_object("Buildings_1", carla.MaterialParameter.Diffuse, texture)
 
 
 def test_bad_bytes_close_that_connection_only(world: carla.World, world_port: int) -> None:

@@ -6,23 +6,24 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from carla_bridge.embedded.messages import ActorDescription, Wire, unpack_pose
+from carla_bridge.embedded.messages import ActorDescription, Wire, number, unpack_pose
 from carla_bridge.embedded.methods import actors, signals, vehicles
-from carla_bridge.embedded.rpc import Call, CarlaError, Envelope, MethodTable
+from carla_bridge.embedded.rpc import Call, CarlaError, Envelope, MethodTable, describe
 
 if TYPE_CHECKING:
     from carla_bridge.embedded.server import Server
 
 methods = MethodTable()
 
-SPAWN, DESTROY, CONSOLE = 0, 1, 20
+SPAWN, DESTROY, CONTROL, CONSOLE = 0, 1, 2, 20
+MAX_DEPTH = 16  # of commands that follow a spawn, and spawn themselves
 Command = Callable[..., Any]
 
 
 def _walker_state(call: Call[Server], actor_id: int, transform: Wire, speed: float) -> None:
-    """How the client's own pedestrian navigation moves a walker: a pose each tick, and the speed for the animation."""
+    """How the client's own pedestrian navigation moves a walker: the place of its feet each tick, and its speed."""
     with actors.addressing(actor_id):
-        call.server.world.set_pose(actor_id, unpack_pose(transform))
+        call.server.world.lead_walker(actor_id, unpack_pose(transform), number(speed))
 
 
 def _vehicle_lights(call: Call[Server], actor_id: int, flags: int) -> None:
@@ -38,7 +39,7 @@ def _unsupported(what: str) -> Command:
 
 # Index of the command's variant on the wire -> (name, what it does); the payload's first element is the actor's id.
 COMMANDS: dict[int, Command] = {
-    2: vehicles.apply_control_to_vehicle,
+    CONTROL: vehicles.apply_control_to_vehicle,
     3: _unsupported("ApplyVehicleAckermannControl"),
     4: actors.apply_control_to_walker,
     5: vehicles.apply_physics_control,
@@ -73,20 +74,27 @@ async def _after(step: asyncio.Future[int], answers: list[Wire]) -> list[Wire]:
     return answers
 
 
-def _answer(call: Call[Server], command: Wire) -> Wire:
+def _answer(call: Call[Server], command: Wire, depth: int = 0) -> Wire:
     try:
-        return Envelope.VALUE.success(_execute(call, command))
+        return [[1, _execute(call, command, depth)]]
     except CarlaError as error:
         return Envelope.VALUE.failure(str(error))
-    except (TypeError, ValueError, IndexError) as error:  # a malformed command fails alone
-        return Envelope.VALUE.failure(f"malformed batch command: {error}")
+    except Exception as error:  # boundary: a malformed command fails alone
+        return Envelope.VALUE.failure(describe("apply_batch", error))
 
 
-def _execute(call: Call[Server], command: Wire) -> int:
+def _execute(call: Call[Server], command: Wire, depth: int) -> int:
     """Carries out one command; the id of the actor it was about."""
     index, payload = command[0]
+    if index == CONTROL:  # a traffic manager sends one for each car and tick: straight to the world
+        actor_id, control = payload
+        try:
+            call.server.world.apply_vehicle_control(actor_id, *control[:7])
+        except KeyError as error:
+            raise CarlaError(f"actor {actor_id} not found") from error
+        return int(actor_id)
     if index == SPAWN:
-        return _spawn(call, payload)
+        return _spawn(call, payload, depth)
     if index == DESTROY:
         actor_id = int(payload[0])
         if not call.server.destroy(actor_id):
@@ -100,12 +108,14 @@ def _execute(call: Call[Server], command: Wire) -> int:
     return int(payload[0])
 
 
-def _spawn(call: Call[Server], payload: Wire) -> int:
+def _spawn(call: Call[Server], payload: Wire, depth: int) -> int:
+    if depth >= MAX_DEPTH:
+        raise CarlaError(f"commands behind a spawn may be nested {MAX_DEPTH} deep")
     description, transform, parent, attachment, _socket, do_after = payload[:6]
     parent_id = int(parent[1]) if parent[0] else 0
     actor = call.server.spawn(ActorDescription.unpack(description), unpack_pose(transform), parent_id, attachment)
     for command in do_after:
-        _answer(call, _addressed(command, actor.id))
+        _answer(call, _addressed(command, actor.id), depth + 1)
     return actor.id
 
 

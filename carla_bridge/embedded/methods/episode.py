@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from carla_bridge.embedded.blueprints import library
-from carla_bridge.embedded.messages import EpisodeSettings, Wire, pack_pose, pack_token, pack_weather, unpack_weather
+from carla_bridge.embedded.messages import (
+    EpisodeSettings,
+    Wire,
+    number,
+    pack_pose,
+    pack_token,
+    pack_weather,
+    unpack_weather,
+)
 from carla_bridge.embedded.rpc import Call, CarlaError, Envelope, MethodTable
-from carla_bridge.embedded.towns import TOWN_NAMES
+from carla_bridge.embedded.types import Pose
 
 if TYPE_CHECKING:
     from carla_bridge.embedded.server import Server
 
 methods = MethodTable()
 
-# The protocol's version, and that this is not CARLA; the client prints a warning about the difference.
-VERSION = "0.9.16-e2e-drive-embedded"
-MAP_FOLDER = "/Game/Carla/Maps"
+VERSION = "0.9.16"  # of the protocol: the client warns its user when its own is another
+MAP_FOLDER = "Carla/Maps"  # in front of the name, as CARLA does: load_world_if_different() compares with it
 
 
 @methods.value
@@ -34,7 +41,7 @@ def get_episode_info(call: Call[Server]) -> Wire:
 
 @methods.value
 def get_sensor_token(call: Call[Server], stream_id: int) -> Wire:
-    token = call.server.streams.announce(stream_id)
+    token = call.server.streams.announce(stream_id, call.connection)
     if token is None:
         raise CarlaError(f"there is no sensor stream {stream_id}")
     return pack_token(token)
@@ -42,7 +49,7 @@ def get_sensor_token(call: Call[Server], stream_id: int) -> Wire:
 
 @methods.value
 def get_episode_settings(call: Call[Server]) -> Wire:
-    call.server.settings_answered_at = time.monotonic()
+    call.server.settings_asked()
     return call.server.settings.pack()
 
 
@@ -56,14 +63,19 @@ def set_episode_settings(call: Call[Server], settings: Wire) -> int:
 def tick_cue(call: Call[Server]) -> int | Awaitable[int]:
     """Synchronous: step. Asynchronous: the number of the frame that the clock will bring next."""
     if call.server.settings.synchronous_mode:
-        return call.server.step()
+        return call.server.tick()
     return call.server.world.frame + 1
 
 
 @methods.value
 def get_map_info(call: Call[Server]) -> Wire:
     town = call.server.town
-    return [f"{MAP_FOLDER}/{town.name}", [pack_pose(pose) for pose in town.spawn_points]]
+    return [f"{MAP_FOLDER}/{town.name}", [pack_pose(_as_reported(pose)) for pose in town.spawn_points]]
+
+
+def _as_reported(pose: Pose) -> Pose:
+    """Yaw in (-180, 180], as actors report it: who spawns at a point finds the actor with the point's very angles."""
+    return replace(pose, yaw=180.0 - (180.0 - round(pose.yaw, 4)) % 360.0)
 
 
 @methods.value
@@ -73,18 +85,22 @@ def get_map_data(call: Call[Server]) -> str:
 
 @methods.value
 def get_available_maps(call: Call[Server]) -> list[str]:
-    return [f"{MAP_FOLDER}/{name}" for name in TOWN_NAMES]
+    return [f"/Game/{MAP_FOLDER}/{name}" for name in call.server.atlas.names()]
 
 
 @methods.value
 def get_required_files(call: Call[Server], folder: str = "") -> list[str]:
-    """None: the map travels in get_map_data, the traffic manager builds its own cache, there is no walker mesh."""
-    return []
+    """The walker mesh; the map travels in get_map_data, and the traffic manager builds its own cache."""
+    navigation = call.server.navigation
+    return [navigation.name] if folder == "Nav" and navigation is not None else []
 
 
 @methods.value
 def request_file(call: Call[Server], name: str) -> bytes:
-    raise CarlaError(f"the embedded world has no file {name!r}")
+    navigation = call.server.navigation
+    if navigation is None or name != navigation.name:
+        raise CarlaError(f"the embedded world has no file {str(name)[:80]!r}")
+    return navigation.content
 
 
 @methods.value
@@ -99,6 +115,17 @@ def load_new_episode(
     return call.server.load_episode(name, reset_settings=reset_settings)
 
 
+@methods.void
+def copy_opendrive_to_file(call: Call[Server], opendrive: str, parameters: Wire) -> None:
+    """The first half of `generate_opendrive_world`: load_new_episode("OpenDriveMap") follows.
+
+    The parameters shape the mesh that CARLA grows from the lanes; the town built here has sidewalks and houses instead.
+    """
+    if not isinstance(opendrive, str):
+        raise CarlaError("an OpenDRIVE text is needed")
+    call.server.atlas.set_opendrive(opendrive)
+
+
 @methods.value
 def get_weather_parameters(call: Call[Server]) -> Wire:
     return pack_weather(call.server.weather)
@@ -106,8 +133,7 @@ def get_weather_parameters(call: Call[Server]) -> Wire:
 
 @methods.void
 def set_weather_parameters(call: Call[Server], weather: Wire) -> None:
-    """Remembered and reported; pictures keep the town's own light."""
-    call.server.weather = unpack_weather(weather)
+    call.server.set_weather(unpack_weather(weather))
 
 
 @methods.value
@@ -117,4 +143,4 @@ def get_imui_gravity(call: Call[Server]) -> float:
 
 @methods.void
 def set_imui_gravity(call: Call[Server], gravity: float) -> None:
-    call.server.sensors.gravity_m_s2 = float(gravity)
+    call.server.sensors.gravity_m_s2 = number(gravity)

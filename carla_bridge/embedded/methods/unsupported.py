@@ -1,4 +1,5 @@
-"""Calls of the 0.9.16 client that this world cannot serve: each is answered with a sentence that says so.
+"""Calls of the 0.9.16 client that this world cannot serve: each is answered with a sentence that says so. A module that
+does serve one of them takes precedence (MethodTable.fill).
 
 The client turns the sentence into RuntimeError for the calls it waits for; it drops the answers of the others, so those
 are told once in the server's log.
@@ -9,6 +10,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from carla_bridge.embedded.once import Once
 from carla_bridge.embedded.rpc import Call, CarlaError, Envelope, Method, MethodTable
 
 if TYPE_CHECKING:
@@ -18,35 +20,13 @@ log = logging.getLogger(__name__)
 methods = MethodTable()
 
 WAITED_FOR_VALUES = (
-    "start_recorder",
-    "show_recorder_file_info",
-    "show_recorder_collisions",
-    "show_recorder_actors_blocked",
-    "replay_file",
     "get_ackermann_controller_settings",
     "get_telemetry_data",
     "get_wheel_pitch_angle",
-    "get_actor_component_names",
-    "get_actor_bone_names",
-    "get_actor_socket_names",
-    "get_actor_bone_world_transforms",
-    "get_actor_bone_relative_transforms",
-    "get_actor_socket_world_transforms",
-    "get_actor_socket_relative_transforms",
-    "get_actor_component_world_transform",
-    "get_actor_component_relative_transform",
-    "get_vehicle_bone_world_transforms",
-    "get_bones_transform",
-    "is_sensor_enabled_for_ros",
     "get_gbuffer_token",
-    "are_gbuffers_enabled",
-    "get_ignored_vehicles",
     "get_navigation_mesh",
 )
 WAITED_FOR_VOIDS = (
-    "copy_opendrive_to_file",
-    "load_map_layer",
-    "unload_map_layer",
     "apply_color_texture_to_objects",
     "apply_float_color_texture_to_objects",
     "enable_gbuffers",
@@ -54,11 +34,6 @@ WAITED_FOR_VOIDS = (
     "console_command",
 )
 NOT_WAITED_FOR = (
-    "stop_recorder",
-    "stop_replayer",
-    "set_replayer_time_factor",
-    "set_replayer_ignore_hero",
-    "set_replayer_ignore_spectator",
     "add_actor_force",
     "add_actor_angular_impulse",
     "add_actor_impulse_at_location",
@@ -74,34 +49,49 @@ NOT_WAITED_FOR = (
     "set_walker_state",
     "open_vehicle_door",
     "close_vehicle_door",
-    "enable_environment_objects",
     "enable_sensor_for_ros",
-    "disable_sensor_for_ros",
     "set_annotations_traverse_translucency",
     "show_vehicle_debug_telemetry",
     "enable_carsim",
     "use_carsim_road",
     "enable_chrono_physics",
-    "restore_physx_physics",
     "send",
-    "draw_debug_shape",
-    "clear_debug_shape",
-    "clear_debug_string",
-    "update_lights_state",
-    "update_day_night_cycle",
     "freeze_traffic_light",
 )
 
-_told: set[str] = set()
+once = Once(log)
+
+
+@methods.value
+def is_sensor_enabled_for_ros(call: Call[Server], stream_id: int) -> bool:
+    return False
+
+
+@methods.void
+def disable_sensor_for_ros(call: Call[Server], stream_id: int) -> None:
+    """None is enabled."""
+
+
+@methods.value
+def are_gbuffers_enabled(call: Call[Server], actor_id: int) -> bool:
+    return False
+
+
+@methods.value
+def get_ignored_vehicles(call: Call[Server], actor_id: int) -> list[int]:
+    return []
+
+
+@methods.void
+def restore_physx_physics(call: Call[Server], actor_id: int) -> None:
+    """No other physics can be chosen."""
 
 
 def _refuse(name: str) -> Any:
     text = f"{name} is not supported by the embedded world"
 
     def refuse(call: Call[Server], *_: object) -> None:
-        if name not in _told:
-            _told.add(name)
-            log.warning(text)
+        once.warn(name, text)
         raise CarlaError(text)
 
     return refuse

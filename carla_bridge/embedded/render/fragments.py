@@ -56,6 +56,10 @@ class Fragments(NamedTuple):
     gloss: F32  # strength of the sun's highlight
     sun: F32  # share of the sun's light that arrives
     sky: F32  # share of the sky's light that arrives
+    wet: F32  # strength of the mirror that water makes of the ground
+    own_red: F32  # linear: light from lamps and mirrors, and what shines by itself; only kept when there is any
+    own_green: F32
+    own_blue: F32
 
 
 INTEGERS = ("number", "pixel", "moving", "surface")

@@ -47,6 +47,7 @@ def block_light(
     open_x0, open_y0, open_per_m = opening.frame[0], opening.frame[1], opening.frame[2]
     size = heights.shape[0]
     rows, columns = values.shape
+    hilly = opening.ground.size > 0
     for i in range(count):
         if number[i] < 0:
             continue
@@ -72,13 +73,17 @@ def block_light(
         tx = (xs[i] + gx[i] * reach - open_x0) * open_per_m - 0.5
         ty = (ys[i] + gy[i] * reach - open_y0) * open_per_m - 0.5
         share = 1.0
-        if 0.0 <= tx < columns - 1.0 and 0.0 <= ty < rows - 1.0 and zs[i] < 11.0:
+        if 0.0 <= tx < columns - 1.0 and 0.0 <= ty < rows - 1.0:
             ix, iy = int(tx), int(ty)
+            rise = zs[i] - opening.ground[iy, ix] if hilly else float(zs[i])
+            if rise >= 11.0:
+                skies[i] = share
+                continue
             sx, sy = tx - ix, ty - iy
             top = values[iy, ix] * (1.0 - sx) + values[iy, ix + 1] * sx
             bottom = values[iy + 1, ix] * (1.0 - sx) + values[iy + 1, ix + 1] * sx
             share = top * (1.0 - sy) + bottom * sy
-            share += (1.0 - share) * min(1.0, max(0.0, zs[i] * 0.09))  # more sky with height
+            share += (1.0 - share) * min(1.0, max(0.0, rise * 0.09))  # more sky with height
         skies[i] = share
     # Moving things: most cells are empty.
     tiles, tile, tile_frame, footprint = others.tiles, others.tile, others.tile_frame, others.footprint

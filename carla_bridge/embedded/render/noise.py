@@ -25,13 +25,14 @@ def hash01(ix: int, iy: int) -> float:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def value_noise(x: float, y: float, period: int) -> float:
-    """Smooth noise in [0, 1], one lattice value a unit, repeating every `period` units."""
+    """Smooth noise in [0, 1], one lattice value a unit, repeating every `period` units (a power of two)."""
     fx, fy = np.floor(x), np.floor(y)
     tx, ty = x - fx, y - fy
     tx = tx * tx * tx * (tx * (tx * 6.0 - 15.0) + 10.0)  # quintic: continuous second derivative
     ty = ty * ty * ty * (ty * (ty * 6.0 - 15.0) + 10.0)
-    ix, iy = int(fx) % period, int(fy) % period
-    jx, jy = (ix + 1) % period, (iy + 1) % period
+    mask = period - 1
+    ix, iy = int(fx) & mask, int(fy) & mask
+    jx, jy = (ix + 1) & mask, (iy + 1) & mask
     top = hash01(ix, iy) * (1.0 - tx) + hash01(jx, iy) * tx
     bottom = hash01(ix, jy) * (1.0 - tx) + hash01(jx, jy) * tx
     return top * (1.0 - ty) + bottom * ty

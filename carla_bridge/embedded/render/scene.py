@@ -59,6 +59,8 @@ class Moving(NamedTuple):
     matrices: npt.NDArray[np.float32]  # (N, 4, 4) local -> world
     tints: npt.NDArray[np.float32]  # (N, 3) linear light
     actor_ids: npt.NDArray[np.uint32]  # (N,)
+    lights: npt.NDArray[np.uint32]  # (N,) carla.VehicleLightState
+    steps: npt.NDArray[np.float64]  # (N, 4, 4) where a world point of the instance was one step earlier
 
 
 @dataclass(frozen=True)
@@ -295,4 +297,13 @@ def place(scene: Scene, instances: Instances) -> Moving:
         matrices,
         linear_from_srgb(np.asarray(instances.tints).reshape(-1, 3)),
         np.array(instances.actor_ids, np.uint32),
+        np.zeros(n, np.uint32) if instances.light_flags is None else np.array(instances.light_flags, np.uint32),
+        _steps(matrices, instances.previous),
     )
+
+
+def _steps(matrices: npt.NDArray[np.float32], previous: npt.NDArray[np.float32] | None) -> npt.NDArray[np.float64]:
+    if previous is None:
+        return np.tile(np.eye(4), (len(matrices), 1, 1))
+    before = np.asarray(previous, np.float64).reshape(-1, 4, 4)
+    return np.ascontiguousarray(before @ np.linalg.inv(matrices.astype(np.float64)))

@@ -1,4 +1,4 @@
-"""From a visibility buffer to colours and to the other planes a sensor may want."""
+"""From a visibility buffer to colours."""
 
 from __future__ import annotations
 
@@ -8,25 +8,27 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from ..types import Label, Material
+from ..types import Material
+from .fog import veil
 from .fragments import Fragments, gather, locate, smooth
+from .lamps import Lamps, glow, lamplight
 from .light import block_light
 from .materials import paint
 from .scene import Geometry, Moving, Surfaces
 from .shadow import MovingShadow, Openness, StaticShadow
 from .sky import Sky, gradient, look_up, sun_disc
+from .water import wet_ground
+from .weather import Air, Water
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 
-SKY_DEPTH_M = 1000.0
 HAZE_M = 2200.0  # [m] distance over which the air hides about half of what is behind it
 TONE_STEPS = 4096
 TONE_WHITE = 8.0  # linear light that is certainly white
 
 EMISSIVE = int(Material.EMISSIVE)
-SKY_LABEL = int(Label.SKY)
 
 
 class Lighting(NamedTuple):
@@ -34,19 +36,14 @@ class Lighting(NamedTuple):
     shadow: StaticShadow
     openness: Openness
     noise: F32
-    tones: npt.NDArray[np.uint8]  # (TONE_STEPS,) see tone_table
-
-
-def tone_table() -> npt.NDArray[np.uint8]:
-    """sRGB byte for linear light v at index sqrt(v / TONE_WHITE): a soft shoulder, then the sRGB transfer function."""
-    light = (np.arange(TONE_STEPS) / (TONE_STEPS - 1)) ** 2 * TONE_WHITE
-    shown = light / (1.0 + light**2.4) ** (1.0 / 2.4)
-    encoded = np.where(shown <= 0.0031308, 12.92 * shown, 1.055 * shown ** (1.0 / 2.4) - 0.055)
-    return np.round(np.clip(encoded, 0.0, 1.0) * 255.0).astype(np.uint8)
+    air: Air
+    water: Water
+    street: Lamps
+    night: float  # 0..1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _see_sky(count: int, f: Fragments, texels: F32, sun: F64, sun_light: F64) -> None:
+def _see_sky(count: int, f: Fragments, texels: F32, sun: F64, disc_light: F64) -> None:
     number, dx, dy, dz, red, green, blue = f.number, f.dx, f.dy, f.dz, f.red, f.green, f.blue
     for i in range(count):
         if number[i] >= 0:
@@ -57,7 +54,7 @@ def _see_sky(count: int, f: Fragments, texels: F32, sun: F64, sun_light: F64) ->
             r, g, b = r * (1.0 - 0.35 * down), g * (1.0 - 0.33 * down), b * (1.0 - 0.38 * down)
         else:
             disc = sun_disc(dx[i] * sun[0] + dy[i] * sun[1] + dz[i] * sun[2])
-            r, g, b = r + disc * sun_light[0], g + disc * sun_light[1], b + disc * sun_light[2]
+            r, g, b = r + disc * disc_light[0], g + disc * disc_light[1], b + disc * disc_light[2]
         red[i], green[i], blue[i] = r, g, b
 
 
@@ -72,8 +69,13 @@ def _illuminate(
     above: F64,
     below: F64,
     tones: F64,
+    street: float,
+    own: bool,
 ) -> None:
-    """Sun (Lambert), sky and bounced light, mirror image, highlight, and the haze in between."""
+    """Sun (Lambert), sky and bounced light, mirror image, highlight, and the haze in between.
+
+    own: add the light that the fragments have of their own.
+    """
     number, surface, x_red, x_green, x_blue = f.number, f.surface, f.red, f.green, f.blue
     dx, dy, dz, nx, ny, nz = f.dx, f.dy, f.dz, f.nx, f.ny, f.nz
     through, shines, glosses, suns, skies, distance = f.through, f.shine, f.gloss, f.sun, f.sky, f.distance
@@ -100,9 +102,9 @@ def _illuminate(
             mr, mg, mb = look_up(texels, rx, ry, rz)
             ground = min(1.0, max(0.0, 0.5 - rz * 6.0))  # a dim street below the horizon
             seen = shine * (0.3 + 0.7 * share)
-            red = red * (1.0 - shine) + (mr + (0.11 - mr) * ground) * seen
-            green = green * (1.0 - shine) + (mg + (0.11 - mg) * ground) * seen
-            blue = blue * (1.0 - shine) + (mb + (0.11 - mb) * ground) * seen
+            red = red * (1.0 - shine) + (mr + (street - mr) * ground) * seen
+            green = green * (1.0 - shine) + (mg + (street - mg) * ground) * seen
+            blue = blue * (1.0 - shine) + (mb + (street - mb) * ground) * seen
         if glosses[i] > 0.0 and suns[i] > 0.0:
             # Blinn-Phong (Blinn 1977): the half vector between the sun and the eye, to the power of 128.
             hx, hy, hz = sun[0] - dx[i], sun[1] - dy[i], sun[2] - dz[i]
@@ -114,6 +116,8 @@ def _illuminate(
                 red += highlight * sun_light[0]
                 green += highlight * sun_light[1]
                 blue += highlight * sun_light[2]
+        if own:
+            red, green, blue = red + f.own_red[i], green + f.own_green[i], blue + f.own_blue[i]
         path = distance[i] * (1.0 / HAZE_M)
         clear = 1.0 / (1.0 + path * (1.0 + 0.5 * path))
         hr, hg, hb = gradient(tones, 0.03, dx[i] * sun[0] + dy[i] * sun[1] + dz[i] * sun[2])
@@ -127,7 +131,9 @@ def _tone(tones: npt.NDArray[np.uint8], light: float) -> int:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _develop(count: int, side: int, f: Fragments, tones: npt.NDArray[np.uint8], bgra: npt.NDArray[np.uint8]) -> None:
+def _develop(
+    count: int, side: int, f: Fragments, tones: npt.NDArray[np.uint8], brightest: float, bgra: npt.NDArray[np.uint8]
+) -> None:
     """Add up the fragments of each pixel and store bytes; bgra: (W, 4), one row."""
     red, green, blue, pixel, weight = f.red, f.green, f.blue, f.pixel, f.weight
     if side == 1:
@@ -146,7 +152,7 @@ def _develop(count: int, side: int, f: Fragments, tones: npt.NDArray[np.uint8], 
         while i < count and pixel[i] == column:
             w = weight[i]
             # Tame the brightest before averaging, or a highlight's edge would stay jagged.
-            r, g, b = r + w * min(red[i], 1.5), g + w * min(green[i], 1.5), b + w * min(blue[i], 1.5)
+            r, g, b = r + w * min(red[i], brightest), g + w * min(green[i], brightest), b + w * min(blue[i], brightest)
             i += 1
         bgra[column, 0], bgra[column, 1], bgra[column, 2], bgra[column, 3] = (
             _tone(tones, b),
@@ -166,64 +172,45 @@ def shade(
     surfaces: Surfaces,
     moving: Moving,
     shadows: MovingShadow,
+    beams: Lamps,
+    shining: bool,  # some vehicle has a light on
     lighting: Lighting,
+    tones: npt.NDArray[np.uint8],  # see lens.tone_table
+    brightest: float,  # linear light that a sample counts for at most
     row_buffers: Fragments,  # room for ids.shape[1] * side fragments
     bgra: npt.NDArray[np.uint8],  # (H, W, 4) out
 ) -> None:
     """Colour every pixel, a row at a time."""
     f, sky = row_buffers, lighting.sky
     half_w, half_h = 0.5 * ids.shape[1], 0.5 * ids.shape[0]
+    angle = 1.0 / focal_px * side
+    wet, foggy = lighting.water.wet > 0.0, lighting.air.density > 0.0 or lighting.air.level > 0.0
+    own = shining or wet or lighting.night > 0.0 or len(lighting.street.kind) > 0
     for row in range(bgra.shape[0]):
         count = gather(ids, side, row, f)
         locate(count, f, camera, focal_px, half_w, half_h, static, moving, surfaces)
         smooth(count, f, static, moving, surfaces)
-        _see_sky(count, f, sky.texels, sky.sun, sky.sun_light)
-        paint(count, f, 1.0 / focal_px * side, surfaces.materials, surfaces.grids, lighting.noise)
-        block_light(count, f, 1.0 / focal_px * side, sky.sun, lighting.shadow, lighting.openness, shadows)
-        _illuminate(count, f, surfaces.materials, sky.texels, sky.sun, sky.sun_light, sky.above, sky.below, sky.tones)
-        _develop(count, side, f, lighting.tones, bgra[row])
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def resolve(
-    ids: I32,
-    camera: F64,
-    focal_px: float,
-    static: Geometry,
-    surfaces: Surfaces,
-    moving: Moving,
-    depth_m: F32,
-    labels: npt.NDArray[np.uint8],
-    actor_ids: npt.NDArray[np.uint32],
-) -> None:
-    """Fill the planes whose shape is that of `ids`; a plane nobody wants comes with shape (0, 0)."""
-    height, width = ids.shape
-    half_w, half_h = 0.5 * width, 0.5 * height
-    first_moving = static.planes.shape[0]
-    want_depth, want_labels, want_actors = depth_m.size > 0, labels.size > 0, actor_ids.size > 0
-    for row in range(height):
-        for column in range(width):
-            number = ids[row, column]
-            if number < 0:
-                if want_depth:
-                    depth_m[row, column] = SKY_DEPTH_M
-                if want_labels:
-                    labels[row, column] = SKY_LABEL
-                if want_actors:
-                    actor_ids[row, column] = 0
-                continue
-            moves = number >= first_moving
-            t = number - first_moving if moves else number
-            if want_depth:
-                planes = moving.geometry.planes if moves else static.planes
-                su, sv = (column + 0.5 - half_w) / focal_px, (half_h - row - 0.5) / focal_px
-                dx = camera[0, 0] + camera[1, 0] * su + camera[2, 0] * sv
-                dy = camera[0, 1] + camera[1, 1] * su + camera[2, 1] * sv
-                dz = camera[0, 2] + camera[1, 2] * su + camera[2, 2] * sv
-                nx, ny, nz = planes[t, 0], planes[t, 1], planes[t, 2]
-                facing = nx * camera[3, 0] + ny * camera[3, 1] + nz * camera[3, 2] - planes[t, 3]
-                depth_m[row, column] = min(SKY_DEPTH_M, facing / max(-(nx * dx + ny * dy + nz * dz), 1e-9))
-            if want_labels:
-                labels[row, column] = surfaces.labels[moving.surface[t] if moves else t]
-            if want_actors:
-                actor_ids[row, column] = moving.actor_ids[moving.owner[t]] if moves else 0
+        _see_sky(count, f, sky.texels, sky.sun, sky.disc)
+        paint(count, f, angle, surfaces.materials, surfaces.grids, lighting.noise)
+        block_light(count, f, angle, sky.sun, lighting.shadow, lighting.openness, shadows)
+        if own:
+            glow(count, f, angle, surfaces, moving, lighting.night)
+            wet_ground(count, f, surfaces.materials, lighting.noise, sky.texels, lighting.water)
+            lamplight(count, f, lighting.street)
+            lamplight(count, f, beams)
+        _illuminate(
+            count,
+            f,
+            surfaces.materials,
+            sky.texels,
+            sky.sun,
+            sky.sun_light,
+            sky.above,
+            sky.below,
+            sky.tones,
+            sky.street,
+            own,
+        )
+        if foggy:
+            veil(count, f, lighting.air, sky.sun, camera[3, 2])
+        _develop(count, side, f, tones, brightest, bgra[row])

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from ..types import Material
+from ..types import Label, Material
 from .scene import Moving, Scene
 
 F32 = npt.NDArray[np.float32]
@@ -29,6 +29,19 @@ BLOCK = 8  # texels a side of the coarse maximum/minimum
 CELL_M = 8.0  # [m] of the grid that finds moving things
 OPENNESS_CELL_M = 0.5  # [m] of the map of how much sky the ground sees
 FLOOR = -1000.0  # [m] height of a texel nobody shades
+GROUND_LABELS = tuple(
+    int(label)
+    for label in (
+        Label.ROADS,
+        Label.SIDEWALKS,
+        Label.TERRAIN,
+        Label.GROUND,
+        Label.ROAD_LINES,
+        Label.RAIL_TRACK,
+        Label.WATER,
+    )
+)
+HILLY_M = 0.5  # [m] ground that stays closer to z = 0 is flat
 CAST_ABOVE_M = 0.3  # [m] lower triangles (ground, kerbs, markings) cast no shadow
 
 
@@ -44,6 +57,7 @@ class Openness(NamedTuple):
 
     values: F32  # (Y, X)
     frame: F64  # (3,) x0, y0, 1 / cell
+    ground: F32  # (Y, X) its height [m]; (0, 0) where all of it is at z = 0
 
 
 class MovingShadow(NamedTuple):
@@ -66,9 +80,16 @@ def draw_heights(
     per_m: float,
     above: float,
     closed: bool,
-    out: F32,
+    first_step: float,
+    base: float,
+    step: float,
+    out: npt.NDArray[np.float32] | npt.NDArray[np.uint16],
 ) -> None:
-    """Highest z over each texel, seen along the sun's rays. closed: only the faces turned to the sun matter."""
+    """Highest z over each texel, seen along the sun's rays, as first_step + (z - base) / step (base <= z).
+
+    closed: only the faces turned to the sun matter.
+    """
+    first32, base32, step32 = np.float32(first_step), np.float32(base), np.float32(step)
     rows, columns = out.shape
     px, py, pz = np.empty(3), np.empty(3), np.empty(3)
     for t in range(corners.shape[0]):
@@ -99,49 +120,65 @@ def draw_heights(
             for column in range(int(max(0.0, np.ceil(low))), int(min(columns - 1.0, np.floor(high))) + 1):
                 z = pz[0] + gx * (column - px[0]) + gy * (row - py[0])
                 z = min(highest, max(lowest, z))
-                if z > out[row, column]:
-                    out[row, column] = z
+                kept = first32 + (np.float32(z) - base32) / step32
+                if kept > out[row, column]:
+                    out[row, column] = kept
 
 
 def _slopes(sun: F64) -> tuple[float, float]:
     return float(sun[0] / sun[2]), float(sun[1] / sun[2])
 
 
-def _blocks(heights: npt.NDArray[np.uint16]) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16]]:
-    size = heights.shape[0] // BLOCK
-    extremes = []
-    for pick in (np.maximum, np.minimum):
-        block = pick.reduce(pick.reduce(heights.reshape(size, BLOCK, size, BLOCK), axis=3), axis=1)
-        padded = np.pad(block, 1, mode="edge")
-        wide = pick.reduce([padded[:, i : i + size] for i in range(3)])
-        extremes.append(np.ascontiguousarray(pick.reduce([wide[i : i + size] for i in range(3)])))
-    return extremes[0], extremes[1]
+@njit(cache=True, nogil=True, error_model="numpy")
+def _blocks(heights: npt.NDArray[np.uint16], high: npt.NDArray[np.uint16], low: npt.NDArray[np.uint16]) -> None:
+    """Extremes of each block of texels and its eight neighbours."""
+    rows, columns = high.shape
+    for row in range(rows):
+        for column in range(columns):
+            top, bottom = heights[row * BLOCK, column * BLOCK], heights[row * BLOCK, column * BLOCK]
+            for r in range(row * BLOCK, (row + 1) * BLOCK):
+                for c in range(column * BLOCK, (column + 1) * BLOCK):
+                    top, bottom = max(top, heights[r, c]), min(bottom, heights[r, c])
+            high[row, column], low[row, column] = top, bottom
+    for extreme, largest in ((high, True), (low, False)):
+        own = extreme.copy()
+        for row in range(rows):
+            for column in range(columns):
+                value = own[row, column]
+                for r in range(max(row - 1, 0), min(row + 2, rows)):
+                    for c in range(max(column - 1, 0), min(column + 2, columns)):
+                        value = max(value, own[r, c]) if largest else min(value, own[r, c])
+                extreme[row, column] = value
+
+
+def _is_ground(scene: Scene) -> npt.NDArray[np.bool_]:
+    """(T,) triangles of the static world that one walks or drives on: hills throw no shadow, or all would be spots."""
+    labels = scene.surfaces.labels[: len(scene.static.corners)]
+    return np.isin(labels, GROUND_LABELS) & (scene.static.planes[:, 2] > 0.5)
 
 
 def static_shadow(scene: Scene, sun: F64) -> StaticShadow:
     """Draw the town's shadow map."""
     slope_x, slope_y = _slopes(sun)
-    casting = (scene.static.corners.reshape(-1, 3, 3)[:, :, 2] > CAST_ABOVE_M).any(axis=1)
+    casting = (scene.static.corners.reshape(-1, 3, 3)[:, :, 2] > CAST_ABOVE_M).any(axis=1) & ~_is_ground(scene)
     if not casting.any():
         empty = np.zeros((BLOCK, BLOCK), np.uint16)
-        return StaticShadow(empty, *_blocks(empty), np.array([0.0, 0.0, 1.0, 0.0, 1.0, slope_x, slope_y]))
+        frame = np.array([0.0, 0.0, 1.0, 0.0, 1.0, slope_x, slope_y])
+        return StaticShadow(empty, empty[:1, :1].copy(), empty[:1, :1].copy(), frame)
     casters = scene.static.corners[casting]
     points = casters.reshape(-1, 3).astype(np.float64)
     ground = points[:, :2] - points[:, 2:] * (slope_x, slope_y)
     low, high = ground.min(axis=0) - 1.0, ground.max(axis=0) + 1.0
     texel = max(FINEST_TEXEL_M, float((high - low).max()) / LARGEST_MAP)
     size = min(LARGEST_MAP, int(np.ceil(float((high - low).max()) / texel / BLOCK)) * BLOCK)
-    drawn = np.full((size, size), FLOOR, np.float32)
-    draw_heights(casters, slope_x, slope_y, low[0], low[1], 1.0 / texel, CAST_ABOVE_M, False, drawn)
     base, top = float(points[:, 2].min()), float(points[:, 2].max())
     step = max(top - base, 1.0) / 65000.0
-    heights = np.empty((size, size), np.uint16)
-    for row in range(0, size, 256):  # in bands: the whole map in float64 would be large
-        band = drawn[row : row + 256]
-        heights[row : row + 256] = np.where(band > FLOOR, 1.0 + np.maximum(band - base, 0.0) / step, 0.0)
-    return StaticShadow(
-        heights, *_blocks(heights), np.array([low[0], low[1], 1.0 / texel, base, 1.0 / step, slope_x, slope_y])
-    )
+    heights = np.zeros((size, size), np.uint16)
+    draw_heights(casters, slope_x, slope_y, low[0], low[1], 1.0 / texel, CAST_ABOVE_M, False, 1.0, base, step, heights)
+    block_high, block_low = (np.empty((size // BLOCK, size // BLOCK), np.uint16) for _ in range(2))
+    _blocks(heights, block_high, block_low)
+    frame = np.array([low[0], low[1], 1.0 / texel, base, 1.0 / step, slope_x, slope_y])
+    return StaticShadow(heights, block_high, block_low, frame)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -167,19 +204,29 @@ def _bake_openness(heights: F32, cell_m: float, out: F32) -> None:
 def openness(scene: Scene) -> Openness:
     """How much sky each spot of ground sees between the buildings; foliage lets light through and is left out."""
     solid = scene.surfaces.materials[: len(scene.static.corners)] != Material.FOLIAGE
-    casters = scene.static.corners[solid]
+    is_ground = _is_ground(scene)
+    casters = scene.static.corners[solid & ~is_ground]
+    floor = scene.static.corners[is_ground]
+    hilly = len(floor) > 0 and float(np.abs(floor[:, 2::3]).max()) > HILLY_M
     tall = casters[(casters.reshape(-1, 3, 3)[:, :, 2] > 1.0).any(axis=1)]
     if len(tall) == 0:
-        return Openness(np.ones((2, 2), np.float32), np.array([0.0, 0.0, 1.0]))
+        return Openness(np.ones((2, 2), np.float32), np.array([0.0, 0.0, 1.0]), np.zeros((0, 0), np.float32))
     points = tall.reshape(-1, 3).astype(np.float64)
     low, high = points[:, :2].min(axis=0) - 12.0, points[:, :2].max(axis=0) + 12.0
     cell = max(OPENNESS_CELL_M, float((high - low).max()) / 1600.0)
     columns, rows = (int(v) for v in np.ceil((high - low) / cell))
-    heights = np.zeros((rows, columns), np.float32)
-    draw_heights(tall, 0.0, 0.0, low[0], low[1], 1.0 / cell, 1.0, False, heights)
+    heights, ground = np.zeros((rows, columns), np.float32), np.zeros((0, 0), np.float32)
+    if hilly:
+        ground = np.full((rows, columns), FLOOR, np.float32)
+        draw_heights(floor, 0.0, 0.0, low[0], low[1], 1.0 / cell, FLOOR, False, 0.0, 0.0, 1.0, ground)
+        ground[ground == FLOOR] = np.median(floor[:, 2])
+        heights[:] = ground
+    draw_heights(tall, 0.0, 0.0, low[0], low[1], 1.0 / cell, 1.0 if not hilly else FLOOR, False, 0.0, 0.0, 1.0, heights)
+    if hilly:
+        heights -= ground
     values = np.empty((rows, columns), np.float32)
     _bake_openness(heights, cell, values)
-    return Openness(values, np.array([low[0], low[1], 1.0 / cell]))
+    return Openness(values, np.array([low[0], low[1], 1.0 / cell]), ground)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -212,6 +259,9 @@ def _fill_tiles(
             tile_frame[i, 2],
             FLOOR,
             True,
+            0.0,
+            0.0,
+            1.0,
             picture,
         )
         reach = 1.5 + footprint[i, 4]

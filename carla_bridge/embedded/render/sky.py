@@ -6,13 +6,15 @@ Clouds and gradient are baked once into an octahedral map of the upper half spac
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from .noise import fractal_noise
+from .noise import fractal_noise, hash01
+from .weather import Daylight
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -23,17 +25,13 @@ CLOUD_PERIOD = 64
 
 class Sky(NamedTuple):
     texels: F32  # (S, S, 3)
-    sun: F64  # (3,) unit vector towards the sun
+    sun: F64  # (3,) unit vector towards the sun, or the moon
     sun_light: F64  # (3,) what a surface facing the sun receives
+    disc: F64  # (3,) brightness of its disc
     above: F64  # (3,) skylight on a surface facing up
     below: F64  # (3,) light reflected by the ground on a surface facing down
     tones: F64  # (3, 3) colour at the zenith, at the horizon, and what the sun adds to the horizon below it
-
-
-def sun_direction(azimuth_deg: float, altitude_deg: float) -> F64:
-    """Unit vector towards the sun; the azimuth turns like yaw (from x towards y)."""
-    azimuth, altitude = np.radians(azimuth_deg), np.radians(altitude_deg)
-    return np.array([np.cos(altitude) * np.cos(azimuth), np.cos(altitude) * np.sin(azimuth), np.sin(altitude)])
+    street: float  # brightness of what mirrors show below the horizon
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -65,21 +63,50 @@ def _cloud(x: float, y: float) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _bake(sun: F64, tones: F64, sun_light: F64, cover: float, texels: F32) -> None:
+def _unfold(row: int, column: int, size: int) -> tuple[float, float, float]:
+    """Direction of a texel of the octahedral map."""
+    a, b = (column + 0.5) / size * 2.0 - 1.0, (row + 0.5) / size * 2.0 - 1.0
+    x, y = 0.5 * (a + b), 0.5 * (a - b)
+    z = max(1.0 - abs(x) - abs(y), 0.0)
+    length = np.sqrt(x * x + y * y + z * z)
+    return x / length, y / length, z / length
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _draw_clouds(thickness: F64) -> None:
+    """`_cloud` of every texel, whatever the weather."""
+    size = thickness.shape[0]
+    for row in range(size):
+        for column in range(size):
+            x, y, z = _unfold(row, column, size)
+            scale = 1.9 / (z + 0.16)
+            thickness[row, column] = _cloud(x * scale, y * scale)
+
+
+@lru_cache(maxsize=1)
+def _clouds() -> F64:
+    thickness = np.empty((MAP_SIZE, MAP_SIZE))
+    _draw_clouds(thickness)
+    return thickness
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _bake(sun: F64, tones: F64, brightness: F64, cover: float, night: float, thickness: F64, texels: F32) -> None:
     size = texels.shape[0]
     for row in range(size):
         for column in range(size):
-            a, b = (column + 0.5) / size * 2.0 - 1.0, (row + 0.5) / size * 2.0 - 1.0
-            x, y = 0.5 * (a + b), 0.5 * (a - b)
-            z = max(1.0 - abs(x) - abs(y), 0.0)
-            length = np.sqrt(x * x + y * y + z * z)
-            x, y, z = x / length, y / length, z / length
+            x, y, z = _unfold(row, column, size)
             toward = x * sun[0] + y * sun[1] + z * sun[2]
             red, green, blue = gradient(tones, z, toward)
+            if night > 0.0:
+                star = hash01(row * 5 + 11, column * 3 + 7)
+                if star > 0.9962:
+                    star = night * (star - 0.9962) * (star - 0.9962) * 36000.0 * min(1.0, 4.0 * z)
+                    red, green, blue = red + star, green + star, blue + star * 1.1
             # A flat layer of clouds, bent down a little at the horizon so that it does not become infinitely dense.
             scale = 1.9 / (z + 0.16)
             u, v = x * scale, y * scale
-            here = _cloud(u, v)
+            here = thickness[row, column]
             density = min(1.0, max(0.0, (here - (1.0 - cover)) * 5.0))
             density *= density * (3.0 - 2.0 * density)
             if density > 0.0:
@@ -88,34 +115,19 @@ def _bake(sun: F64, tones: F64, sun_light: F64, cover: float, texels: F32) -> No
                 lit += 0.35 * max(0.0, toward) ** 8 * (1.0 - 0.6 * density)
                 fade = min(1.0, max(0.0, (z - 0.015) * 7.0))
                 amount = density * fade * 0.93
-                white_r = (0.42 + 0.62 * lit) * (0.55 + 0.45 * sun_light[0] / 1.6)
-                white_g = (0.46 + 0.58 * lit) * (0.55 + 0.45 * sun_light[1] / 1.6)
-                white_b = (0.53 + 0.51 * lit) * (0.55 + 0.45 * sun_light[2] / 1.6)
+                white_r = (0.42 + 0.62 * lit) * brightness[0]
+                white_g = (0.46 + 0.58 * lit) * brightness[1]
+                white_b = (0.53 + 0.51 * lit) * brightness[2]
                 red += (white_r - red) * amount
                 green += (white_g - green) * amount
                 blue += (white_b - blue) * amount
             texels[row, column, 0], texels[row, column, 1], texels[row, column, 2] = red, green, blue
 
 
-def build_sky(azimuth_deg: float, altitude_deg: float, cover: float = 0.50) -> Sky:
-    """Sky for a sun at least 3 degrees high (lower, its shadows would be endless)."""
-    altitude_deg = max(float(altitude_deg), 3.0)
-    sun = sun_direction(azimuth_deg, altitude_deg)
-    high = float(np.clip((altitude_deg - 3.0) / 32.0, 0.0, 1.0)) ** 0.6
-    mix = lambda low, top: np.asarray(low) + (np.asarray(top) - np.asarray(low)) * high  # noqa: E731
-    sun_light = mix((1.10, 0.52, 0.20), (1.85, 1.66, 1.36))
-    above = mix((0.22, 0.26, 0.38), (0.57, 0.65, 0.77))
-    below = mix((0.10, 0.09, 0.08), (0.30, 0.27, 0.22))
-    tones = np.stack(
-        [
-            mix((0.10, 0.17, 0.36), (0.075, 0.205, 0.52)),
-            mix((0.62, 0.47, 0.40), (0.60, 0.74, 0.90)),
-            mix((0.60, 0.30, 0.08), (0.42, 0.34, 0.20)),
-        ]
-    )
+def build_sky(light: Daylight) -> Sky:
     texels = np.empty((MAP_SIZE, MAP_SIZE, 3), np.float32)
-    _bake(sun, tones, sun_light, cover, texels)
-    return Sky(texels, sun, sun_light, above, below, tones)
+    _bake(light.sun, light.tones, light.clouds, light.cover, light.night, _clouds(), texels)
+    return Sky(texels, light.sun, light.sun_light, light.disc, light.above, light.below, light.tones, light.street)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

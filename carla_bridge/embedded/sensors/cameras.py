@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from carla_bridge.embedded.actors import Actor
 from carla_bridge.embedded.messages import SensorType, image_header, sensor_header
-from carla_bridge.embedded.render import Frame, Renderer
+from carla_bridge.embedded.render import DISPLAY_GAMMA, Frame, Lens, Renderer
 from carla_bridge.embedded.rpc import CarlaError
-from carla_bridge.embedded.sensors.encodings import Pixels, encode_depth, encode_instances, encode_labels
+from carla_bridge.embedded.sensors.encodings import (
+    encode_depth,
+    encode_flow,
+    encode_instances,
+    encode_labels,
+    encode_normals,
+)
+from carla_bridge.embedded.sensors.events import EventMemory, EventSettings
 from carla_bridge.embedded.stream import Message, Stream
 from carla_bridge.embedded.types import Pose, View
 
@@ -18,6 +29,9 @@ KINDS: Mapping[str, SensorType] = {
     "sensor.camera.depth": SensorType.DEPTH,
     "sensor.camera.semantic_segmentation": SensorType.SEMANTIC,
     "sensor.camera.instance_segmentation": SensorType.INSTANCE,
+    "sensor.camera.normals": SensorType.NORMALS,
+    "sensor.camera.optical_flow": SensorType.FLOW,
+    "sensor.camera.dvs": SensorType.DVS,
 }
 MAX_PIXELS = 8192 * 8192
 
@@ -30,25 +44,43 @@ class Shot:
     kind: SensorType
     view: View
     pose: Pose
+    before: Pose  # where the camera was one step earlier
     samples: int  # a pixel of a colour picture
+    lens: Lens
+    memory: EventMemory | None  # of an event camera
     frame_number: int
     timestamp_s: float
 
     def take(self, renderer: Renderer, frame: Frame) -> Message:
-        pixels = self._pixels(renderer, frame)
+        values = self._values(renderer, frame)
         header = sensor_header(self.kind, self.frame_number, self.timestamp_s, self.pose)
         image = image_header(self.view.width, self.view.height, self.view.fov_deg)
-        return (header + image, pixels.reshape(-1).data)
+        return (header + image, values.reshape(-1).view(np.uint8).data)
 
-    def _pixels(self, renderer: Renderer, frame: Frame) -> Pixels:
+    def _values(self, renderer: Renderer, frame: Frame) -> npt.NDArray[np.generic]:
+        """What follows the header: four bytes a pixel, or two numbers a pixel for optical flow."""
         if self.kind is SensorType.RGB:
-            picture = renderer.render(frame, self.view, samples=self.samples)
+            picture = renderer.render(
+                frame, self.view, samples=self.samples, lens=self.lens, frame_number=self.frame_number
+            )
             assert picture.bgra is not None
             return picture.bgra
+        if self.memory is not None:
+            picture = renderer.render(frame, self.view, frame_number=self.frame_number)
+            assert picture.bgra is not None
+            return self.memory.events(picture.bgra, self.timestamp_s)
         if self.kind is SensorType.DEPTH:
             picture = renderer.render(frame, self.view, bgra=False, depth=True)
             assert picture.depth_m is not None
             return encode_depth(picture.depth_m)
+        if self.kind is SensorType.NORMALS:
+            picture = renderer.render(frame, self.view, bgra=False, normals=True)
+            assert picture.normals is not None
+            return encode_normals(picture.normals)
+        if self.kind is SensorType.FLOW:
+            picture = renderer.render(frame, self.view, bgra=False, flow_from=self.before.matrix())
+            assert picture.flow is not None
+            return encode_flow(picture.flow)
         instances = self.kind is SensorType.INSTANCE
         picture = renderer.render(frame, self.view, bgra=False, labels=True, actor_ids=instances)
         assert picture.labels is not None
@@ -67,6 +99,8 @@ class Camera:
     height: int
     fov_deg: float
     samples: int
+    lens: Lens
+    memory: EventMemory | None = None
 
     @staticmethod
     def of(actor: Actor) -> Camera:
@@ -83,8 +117,36 @@ class Camera:
         samples = int(actor.attribute("samples", "4"))
         if samples not in (1, 4):
             raise CarlaError(f"{actor.type_id}: samples must be 1 or 4, received {samples}")
-        return Camera(KINDS[actor.type_id], width, height, fov, samples)
+        kind = KINDS[actor.type_id]
+        memory = EventMemory(EventSettings.of(actor)) if kind is SensorType.DVS else None
+        return Camera(kind, width, height, fov, samples, _lens(actor), memory)
 
-    def shot(self, stream: Stream, pose: Pose, frame_number: int, timestamp_s: float) -> Shot:
+    def shot(self, stream: Stream, pose: Pose, before: Pose, frame_number: int, timestamp_s: float) -> Shot:
+        """before: the camera's pose one step earlier."""
         view = View(self.width, self.height, self.fov_deg, pose.matrix())
-        return Shot(stream, self.kind, view, pose, self.samples, frame_number, timestamp_s)
+        optics = (self.samples, self.lens, self.memory)
+        return Shot(stream, self.kind, view, pose, before, *optics, frame_number, timestamp_s)
+
+
+def _lens(actor: Actor) -> Lens:
+    """Exposure, gamma and vignette; CARLA's other lens attributes are accepted and change nothing.
+
+    Automatic exposure is always right here. Manual exposure is relative to CARLA's default settings: light grows with
+    iso and opening time (1 / shutter_speed s) and with the square of the opening (1 / fstop).
+    """
+
+    def value(name: str, default: float, low: float, high: float) -> float:
+        return min(max(float(actor.attribute(name, str(default))), low), high)
+
+    stops = value("exposure_compensation", 0.0, -15.0, 15.0)
+    if actor.attribute("exposure_mode", "histogram") == "manual":
+        iso, shutter = value("iso", 100.0, 1e-3, 1e6), value("shutter_speed", 200.0, 1e-3, 1e6)
+        stops += (
+            math.log2(iso / 100.0) + math.log2(200.0 / shutter) + 2.0 * math.log2(1.4 / value("fstop", 1.4, 0.1, 64))
+        )
+    return Lens(
+        exposure_compensation=min(max(stops, -15.0), 15.0),
+        gamma=value("gamma", DISPLAY_GAMMA, 0.1, 10.0),
+        circle_multiplier=value("lens_circle_multiplier", 0.0, 0.0, 10.0),
+        circle_falloff=value("lens_circle_falloff", 5.0, 0.0, 10.0),
+    )

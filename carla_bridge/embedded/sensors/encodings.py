@@ -39,5 +39,25 @@ def encode_instances(labels: npt.NDArray[np.uint8], actor_ids: npt.NDArray[np.ui
     return _as_bytes((labels.astype(np.uint32) << 16) | ((ids & 0xFF) << 8) | ((ids >> 8) & 0xFF) | OPAQUE)
 
 
+def encode_normals(normals: npt.NDArray[np.float32]) -> Pixels:
+    """World axes x, y, z as (n + 1) / 2 in red, green, blue; sky, which has no normal, is middle grey.
+
+    CARLA's material for this camera is not public text. That level ground is (128, 128, 255) in its pictures says that
+    the axes are the world's; the mapping is the usual one for normals.
+    """
+    red, green, blue = (np.rint((normals[..., axis] + 1.0) * 127.5).astype(np.uint32) for axis in range(3))
+    return _as_bytes((red << 16) | (green << 8) | blue | OPAQUE)
+
+
+def encode_flow(flow_px: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """(H, W, 2) motion since the last frame in CARLA's unit: half a picture's size, y upwards.
+
+    So -2..2 spans two pictures' sizes, as CARLA documents, and pixels are x * width / 2 and -y * height / 2, as its
+    users have measured (carla issue 4795).
+    """
+    height, width = flow_px.shape[:2]
+    return np.ascontiguousarray(flow_px * np.array([2.0 / width, -2.0 / height], np.float32), dtype="<f4")
+
+
 def _as_bytes(words: npt.NDArray[np.integer]) -> Pixels:
     return np.ascontiguousarray(words, dtype="<u4").view(np.uint8).reshape(*words.shape, 4)

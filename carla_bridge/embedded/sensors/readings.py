@@ -11,6 +11,8 @@ import numpy as np
 
 from carla_bridge.embedded.actors import Actor, Vec3
 from carla_bridge.embedded.messages import pack_vector
+from carla_bridge.embedded.sensors.echoes import Attributes
+from carla_bridge.embedded.types import Pose
 
 GRAVITY_M_S2 = 9.81
 
@@ -55,7 +57,7 @@ class Gnss:
 
     def __init__(self, actor: Actor, origin: GeoReference) -> None:
         self._origin = origin
-        self._random = np.random.default_rng(int(actor.attribute("noise_seed", "0")))
+        self._random = np.random.default_rng(Attributes(actor).seed())
         self._bias, self._deviation = (
             np.array([float(actor.attribute(f"noise_{axis}_{kind}", "0")) for axis in ("lat", "lon", "alt")])
             for kind in ("bias", "stddev")
@@ -71,24 +73,39 @@ class Gnss:
 class Imu:
     """sensor.other.imu: specific force [m/s2], angular rate [rad/s] in sensor axes, compass [rad].
 
-    The lever arm between the vehicle's origin and the sensor is left out of the acceleration.
+    Noise as in CARLA (InertialMeasurementUnit.cpp of the public carla repository): normal with the given deviations on
+    both, and a bias on the angular rate. The acceleration is that of the sensor's own place, the lever arm included.
     """
 
     def __init__(self, actor: Actor) -> None:
         def triple(name: str) -> np.ndarray:
             return np.array([float(actor.attribute(f"{name}_{axis}", "0")) for axis in "xyz"])
 
-        self._random = np.random.default_rng(int(actor.attribute("noise_seed", "0")))
+        self._random = np.random.default_rng(Attributes(actor).seed())
         self._force_deviation = triple("noise_accel_stddev")
         self._rate_deviation, self._rate_bias = triple("noise_gyro_stddev"), triple("noise_gyro_bias")
+        self._last: tuple[float, np.ndarray] | None = None  # [s], [m/s]: the sensor's velocity then
 
-    def read(self, actor: Actor, carrier: Actor, gravity_m_s2: float) -> bytes:
+    def read(self, actor: Actor, carrier: Actor, gravity_m_s2: float, now_s: float, covers_s: float) -> bytes:
+        """covers_s: time since the sensor was last due."""
+        velocity = np.array(velocity_at(carrier, actor.pose))
+        acceleration = np.array(carrier.acceleration)
+        if self._last is not None and abs(now_s - self._last[0] - covers_s) < 1e-6:  # nothing in between was missed
+            acceleration = (velocity - self._last[1]) / covers_s
+        self._last = now_s, velocity
         sensor_from_world = actor.pose.matrix()[:3, :3].T
-        force = sensor_from_world @ (np.array(carrier.acceleration) + np.array([0.0, 0.0, gravity_m_s2]))
+        force = sensor_from_world @ (acceleration + np.array([0.0, 0.0, gravity_m_s2]))
         rate = sensor_from_world @ np.radians(np.array(carrier.angular_velocity))
         force = force + self._force_deviation * self._random.standard_normal(3)
         rate = rate + self._rate_bias + self._rate_deviation * self._random.standard_normal(3)
         return _packed([pack_vector(force), pack_vector(rate), compass(actor.pose.yaw)])
+
+
+def velocity_at(carrier: Actor, pose: Pose) -> Vec3:
+    """Velocity [m/s] of a point that is fixed to an actor; of its turning, that about the vertical is counted."""
+    rate = math.radians(carrier.angular_velocity[2])
+    x, y = pose.x - carrier.pose.x, pose.y - carrier.pose.y
+    return carrier.velocity[0] - rate * y, carrier.velocity[1] + rate * x, carrier.velocity[2]
 
 
 def compass(yaw_deg: float) -> float:

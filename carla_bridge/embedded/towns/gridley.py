@@ -12,6 +12,7 @@ from carla_bridge.embedded.towns.opendrive import write_opendrive
 from carla_bridge.embedded.towns.scenery import add_scenery
 from carla_bridge.embedded.towns.signals import add_pole, place_lights, placement, pole_solid
 from carla_bridge.embedded.towns.surface import add_surfaces
+from carla_bridge.embedded.towns.xodr.walks import network_walkways
 from carla_bridge.embedded.types import Pose, Town
 
 TOWN_NAMES: tuple[str, ...] = ("Gridley",)
@@ -50,16 +51,19 @@ def load_town(name: str = "Gridley") -> Town:
     solids = [pole_solid(approach) for approach in approaches]
     for approach in approaches:
         add_pole(builder, approach)
-    solids.extend(add_scenery(builder, network, approaches, footprint, np.random.default_rng(SCENERY_SEED)))
+    scenery = add_scenery(builder, network, approaches, footprint, np.random.default_rng(SCENERY_SEED))
+    opendrive = write_opendrive(name, network, approaches)
     return Town(
         name=name,
-        opendrive=write_opendrive(name, network, approaches),
+        opendrive=opendrive,
         spawn_points=_spawn_points(network),
         mesh=builder.build(),
         lights=tuple(placement(approach) for approach in approaches),
-        solids=tuple(solids),
+        solids=(*solids, *scenery.solids),
+        lamps=scenery.lamps,
         speed_limits=(
             *((road.id, road.speed_kmh) for road in network.roads),
             *((connector.id, connector.speed_kmh) for connector in network.connectors),
         ),
+        walkways=network_walkways(opendrive),
     )

@@ -33,10 +33,9 @@ class MeshBuilder:
     def __init__(self) -> None:
         self._vertices: list[Array] = []
         self._triangles: list[npt.NDArray[np.int64]] = []
-        self._colours: list[npt.NDArray[np.float32]] = []
-        self._labels: list[npt.NDArray[np.uint8]] = []
-        self._materials: list[npt.NDArray[np.uint8]] = []
+        self._looks: list[npt.NDArray[np.float32]] = []
         self._count = 0
+        self._triangle_count = 0
 
     def add(
         self,
@@ -50,10 +49,27 @@ class MeshBuilder:
         t = np.asarray(triangles, dtype=np.int64).reshape(-1, 3)
         self._vertices.append(v)
         self._triangles.append(t + self._count)
-        self._colours.append(np.tile(np.array(colour, dtype=np.float32), (len(t), 1)))
-        self._labels.append(np.full(len(t), label, dtype=np.uint8))
-        self._materials.append(np.full(len(t), material, dtype=np.uint8))
+        look = np.empty((len(t), 5), dtype=np.float32)  # red, green, blue, label, material
+        look[:] = (*colour, label, material)
+        self._looks.append(look)
         self._count += len(v)
+        self._triangle_count += len(t)
+
+    @property
+    def triangle_count(self) -> int:
+        return self._triangle_count
+
+    def graft(self, vertices: Array, mesh: Mesh, wanted: npt.NDArray[np.bool_], tint: Colour) -> None:
+        """The wanted triangles (T,) of a finished mesh, with its vertices (V, 3) placed anew in right-handed
+        coordinates; tint multiplies BODY triangles, as it does for instances."""
+        rows = np.flatnonzero(wanted)
+        colours = mesh.colours[rows].copy()
+        colours[mesh.materials[rows] == Material.BODY] *= np.array(tint, dtype=np.float32)
+        self._vertices.append(np.asarray(vertices, dtype=np.float64))
+        self._triangles.append(mesh.triangles[rows].astype(np.int64) + self._count)
+        self._looks.append(np.column_stack([colours, mesh.labels[rows], mesh.materials[rows]]).astype(np.float32))
+        self._count += len(vertices)
+        self._triangle_count += len(rows)
 
     def quad(self, corners: npt.ArrayLike, colour: Colour, label: Label, material: Material = Material.PLAIN) -> None:
         """Four corners, counter-clockwise seen from the front."""
@@ -177,12 +193,13 @@ class MeshBuilder:
         vertices = np.concatenate(self._vertices) * np.array([1.0, -1.0, 1.0])
         triangles = np.concatenate(self._triangles)
         order = _morton_order(vertices[triangles].mean(axis=1))
+        looks = np.concatenate(self._looks)[order]
         return Mesh(
             vertices=np.ascontiguousarray(vertices, dtype=np.float32),
             triangles=np.ascontiguousarray(triangles[order], dtype=np.int32),
-            colours=np.concatenate(self._colours)[order],
-            labels=np.concatenate(self._labels)[order],
-            materials=np.concatenate(self._materials)[order],
+            colours=np.ascontiguousarray(looks[:, :3]),
+            labels=looks[:, 3].astype(np.uint8),
+            materials=looks[:, 4].astype(np.uint8),
         )
 
 

@@ -6,11 +6,14 @@ import math
 import xml.etree.ElementTree as ET
 
 from carla_bridge.embedded.towns.curves import Curve
-from carla_bridge.embedded.towns.layout import LANE_WIDTH_M, SIDEWALK_WIDTH_M, Connector, Network, Road
+from carla_bridge.embedded.towns.layout import LANE_WIDTH_M, SIDEWALK_WIDTH_M, Arm, Connector, Network, Road
 from carla_bridge.embedded.towns.signals import Approach
 
 # A neutral spot, the one OpenDRIVE's own examples use; the town is imaginary.
 GEO_REFERENCE = "+proj=tmerc +lat_0=49 +lon_0=8 +k=1 +x_0=0 +y_0=0 +datum=WGS84 +units=m +no_defs"
+
+CROSSING_INSIDE_M = (0.3, 2.8)  # from the end of the road into the junction
+CROSSING_ONTO_WALK_M = 0.9
 
 
 def _text(value: float) -> str:
@@ -94,6 +97,35 @@ def _two_way_lanes(road_element: ET.Element, road: Road) -> None:
             else:
                 mark = ("solid", "white", "none") if index == road.lanes else ("broken", "white", "both")
                 _lane(side, sign * index, "driving", width=LANE_WIDTH_M, mark=mark, speed_kmh=road.speed_kmh)
+
+
+def _crosswalks(road_element: ET.Element, road: Road, arms: list[Arm]) -> None:
+    """A crossing just inside the junction at each end of the road, from sidewalk to sidewalk; it is not painted."""
+    objects = _child(road_element, "objects")
+    half_length = road.half_width + CROSSING_ONTO_WALK_M
+    near, far = CROSSING_INSIDE_M
+    for arm in arms:
+        crossing = _child(
+            objects,
+            "object",
+            id=1000 * arm.road + (0 if arm.road_starts_here else 1),
+            name="crossing",
+            s=0.0 if arm.road_starts_here else road.curve.length,
+            t=0.0,
+            zOffset=0.0,
+            hdg=0.0,
+            roll=0.0,
+            pitch=0.0,
+            orientation="none",
+            type="crosswalk",
+            width=far - near,
+            length=2.0 * half_length,
+        )
+        outline = _child(crossing, "outline")
+        inwards = -1.0 if arm.road_starts_here else 1.0
+        corners = [(near, -half_length), (far, -half_length), (far, half_length), (near, half_length)]
+        for u, v in (*corners, corners[0]):
+            _child(outline, "cornerLocal", u=inwards * u, v=v, z=0.0)
 
 
 def _signals(road_element: ET.Element, approaches: list[Approach]) -> None:
@@ -186,6 +218,7 @@ def write_opendrive(name: str, network: Network, approaches: tuple[Approach, ...
         _child(element[0], "predecessor", elementType="junction", elementId=road.start)
         _child(element[0], "successor", elementType="junction", elementId=road.end)
         _two_way_lanes(element, road)
+        _crosswalks(element, road, [arm for k in network.junctions for arm in k.arms if arm.road == road.id])
         _signals(element, [a for a in approaches if a.arm.road == road.id])
     for connector in network.connectors:
         _connector(root, connector)

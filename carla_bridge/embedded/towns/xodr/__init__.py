@@ -1,0 +1,1 @@
+"""Any OpenDRIVE text as geometry: read, sampled into lane strips, paved, painted and signposted."""
