@@ -19,6 +19,9 @@ CARS = 24
 ROLL_TICKS = 160  # until traffic has spread out
 CANDIDATES = 16
 SKY_LABEL = 11
+ROLLING_M_S = 4.0
+CHASE = carla.Transform(carla.Location(x=-7.5, z=3.0), carla.Rotation(pitch=-7.0))
+ROOF = carla.Transform(carla.Location(z=2.2))
 NIGHT_LIGHTS = carla.VehicleLightState(carla.VehicleLightState.Position | carla.VehicleLightState.LowBeam)
 WEATHERS: tuple[tuple[str, carla.WeatherParameters], ...] = (
     ("clear noon", carla.WeatherParameters.ClearNoon),
@@ -46,65 +49,63 @@ def photograph_town(town: str, seed: int, width: int, height: int) -> TownPictur
         for _ in range(ROLL_TICKS):
             probe.step()
         camera = _Camera(probe, width, height)
-        place = camera.most_varied([waypoint.transform for waypoint in probe.world.get_map().generate_waypoints(30.0)])
+        camera.follow_most_varied()
         weathers = {}
         for name, weather in WEATHERS:
             probe.world.set_weather(weather)
             probe.set_lights(NIGHT_LIGHTS if weather.sun_altitude_angle < 0.0 else carla.VehicleLightState.NONE)
             probe.step()
-            weathers[name] = _rgb(camera.take("sensor.camera.rgb", place))
+            weathers[name] = _rgb(camera.take("sensor.camera.rgb"))
         probe.world.set_weather(carla.WeatherParameters.ClearNoon)
         probe.step()
-        return TownPictures(town, weathers, dict(_sensors(camera, place)))
+        return TownPictures(town, weathers, dict(_sensors(camera)))
 
 
-def _sensors(camera: _Camera, place: carla.Transform) -> Iterator[tuple[str, Picture]]:
-    depth = camera.take("sensor.camera.depth", place)
+def _sensors(camera: _Camera) -> Iterator[tuple[str, Picture]]:
+    depth = camera.take("sensor.camera.depth")
     depth.convert(carla.ColorConverter.LogarithmicDepth)
     yield "depth", _rgb(depth)
-    labels = camera.take("sensor.camera.semantic_segmentation", place)
+    labels = camera.take("sensor.camera.semantic_segmentation")
     labels.convert(carla.ColorConverter.CityScapesPalette)
     yield "semantic segmentation", _rgb(labels)
-    yield "instance segmentation", _instances(camera.take("sensor.camera.instance_segmentation", place))
-    yield "normals", _rgb(camera.take("sensor.camera.normals", place))
-    yield "optical flow", _rgb(camera.take("sensor.camera.optical_flow", place).get_color_coded_flow())
-    yield "lidar", _from_above(camera.sweep(place), camera.width, camera.height)
+    yield "instance segmentation", _instances(camera.take("sensor.camera.instance_segmentation"))
+    yield "normals", _rgb(camera.take("sensor.camera.normals"))
+    yield "optical flow", _rgb(camera.take("sensor.camera.optical_flow").get_color_coded_flow())
+    yield "lidar", _from_above(camera.sweep(), camera.width, camera.height)
 
 
 class _Camera:
-    """Puts sensors of any kind to a place of the world, for one picture each."""
+    """Puts sensors of any kind behind a car, for one picture each."""
 
     def __init__(self, probe: WorldProbe, width: int, height: int) -> None:
         self._probe, self.width, self.height = probe, width, height
+        self._car = probe.cars[0]
 
-    def take(self, kind: str, place: carla.Transform) -> Any:
-        size = {"image_size_x": self.width, "image_size_y": self.height, "fov": 90}
-        return self._listen(kind, place, size)
+    def take(self, kind: str) -> Any:
+        return self._listen(kind, CHASE, {"image_size_x": self.width, "image_size_y": self.height, "fov": 90})
 
-    def sweep(self, place: carla.Transform) -> npt.NDArray[np.float32]:
-        """(N, 4) x, y, z [m] in the sensor's frame, intensity: one turn of a 64-channel lidar."""
-        attributes = {
-            "channels": 64,
-            "points_per_second": 64 * 2048 / TICK_S,
-            "rotation_frequency": 1.0 / TICK_S,
-            "range": 90,
-        }
-        level = carla.Transform(place.location, carla.Rotation(yaw=place.rotation.yaw))
-        found = self._listen("sensor.lidar.ray_cast", level, attributes)
+    def sweep(self) -> npt.NDArray[np.float32]:
+        """(N, 4) x, y, z [m] in the sensor's frame, intensity: one turn of a 64-channel lidar on the roof."""
+        points = round(64 * 2048 / TICK_S)
+        attributes = {"channels": 64, "points_per_second": points, "rotation_frequency": 1.0 / TICK_S, "range": 90}
+        found = self._listen("sensor.lidar.ray_cast", ROOF, attributes)
         return np.frombuffer(found.raw_data, np.float32).reshape(-1, 4)
 
-    def most_varied(self, lanes: list[carla.Transform]) -> carla.Transform:
-        """Of some places along the lanes, above and behind a driver, the one that sees most kinds of things."""
-        step = max(1, len(lanes) // CANDIDATES)
-        places = [_behind(lane) for lane in lanes[::step][:CANDIDATES]]
-        return max(places, key=lambda place: _variety(self.take("sensor.camera.semantic_segmentation", place)))
+    def follow_most_varied(self) -> None:
+        """Of the cars that are rolling, the one whose picture holds most kinds of things."""
+        rolling = [car for car in self._probe.cars if car.get_velocity().length() > ROLLING_M_S] or self._probe.cars
+        varieties = []
+        for car in rolling[:CANDIDATES]:
+            self._car = car
+            varieties.append(_variety(self.take("sensor.camera.semantic_segmentation")))
+        self._car = rolling[int(np.argmax(varieties))]
 
-    def _listen(self, kind: str, place: carla.Transform, attributes: Mapping[str, float]) -> Any:
+    def _listen(self, kind: str, mount: carla.Transform, attributes: Mapping[str, float]) -> Any:
         world = self._probe.world
         blueprint = world.get_blueprint_library().find(kind)
         for name, value in attributes.items():
-            blueprint.set_attribute(name, f"{value:g}" if isinstance(value, int) else str(value))
-        sensor = world.spawn_actor(blueprint, place)
+            blueprint.set_attribute(name, str(value))
+        sensor = world.spawn_actor(blueprint, mount, attach_to=self._car)
         inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         sensor.listen(inbox.put)
         self._probe.step()
@@ -115,12 +116,6 @@ class _Camera:
         finally:
             sensor.stop()
             sensor.destroy()
-
-
-def _behind(lane: carla.Transform) -> carla.Transform:
-    forward = lane.get_forward_vector()
-    eye = lane.location - 8.0 * forward + carla.Location(z=3.2)
-    return carla.Transform(eye, carla.Rotation(pitch=-6.0, yaw=lane.rotation.yaw))
 
 
 def _variety(image: Any) -> float:

@@ -49,7 +49,7 @@ class WorldProbe:
         self.client, self.world = client, world
         self._process, self._seed = process, seed
         self._manager: carla.TrafficManager | None = None
-        self._cars: list[int] = []
+        self.cars: list[carla.Vehicle] = []
         self._sensors: list[tuple[carla.Sensor, queue.SimpleQueue[int]]] = []
 
     def round_trips_per_s(self) -> float:
@@ -84,16 +84,14 @@ class WorldProbe:
             car = self.world.try_spawn_actor(rng.choice(blueprints), place)
             if car is not None:
                 car.set_autopilot(True, self._manager.get_port())
-                self._cars.append(car.id)
-            if len(self._cars) == count:
+                self.cars.append(car)
+            if len(self.cars) == count:
                 return
-        raise ValueError(
-            f"{self.world.get_map().name} has room for {len(self._cars)} cars only, {count} were asked for"
-        )
+        raise ValueError(f"{self.world.get_map().name} has room for {len(self.cars)} cars only, {count} were asked for")
 
     def set_lights(self, state: carla.VehicleLightState) -> None:
         """Of all cars, from the next step on."""
-        self.client.apply_batch([carla.command.SetVehicleLightState(car, state) for car in self._cars])
+        self.client.apply_batch([carla.command.SetVehicleLightState(car.id, state) for car in self.cars])
 
     def remove(self, number: int) -> None:
         sensor, _ = self._sensors.pop(number)
@@ -125,7 +123,7 @@ class WorldProbe:
         for name, value in attributes.items():
             blueprint.set_attribute(name, str(value))
         mount = carla.Transform(carla.Location(x=0.7, z=height_m), carla.Rotation(yaw=yaw_deg))
-        sensor = self.world.spawn_actor(blueprint, mount, attach_to=self.world.get_actor(self._cars[0]))
+        sensor = self.world.spawn_actor(blueprint, mount, attach_to=self.cars[0])
         frames: queue.SimpleQueue[int] = queue.SimpleQueue()
         sensor.listen(lambda data: frames.put(data.frame))
         self._sensors.append((sensor, frames))
