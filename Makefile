@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.installed
 SEED   ?= 0
 ARGS   ?=
 
-.PHONY: setup drive test test-slow lint bench collect train clean
+.PHONY: setup drive world test test-slow oracle soak fuzz stranger lint bench collect train clean
 
 setup: $(STAMP)
 
@@ -23,17 +23,32 @@ $(STAMP): pyproject.toml constraints.txt
 drive: $(STAMP)  ## the first drive: SEED=0..., ARGS='link=off' for any override
 	$(BIN)/e2e-drive evaluate experiment=first_drive seed=$(SEED) $(ARGS)
 
+world: $(STAMP)  ## the embedded world on port 2000, for any CARLA 0.9.16 client: ARGS='town=Thornby port=3000'
+	$(BIN)/e2e-drive world $(ARGS)
+
 test: $(STAMP)
 	$(BIN)/python -m pytest $(ARGS)
 
 test-slow: $(STAMP)  ## whole drives: pixels matter, latency matters, nothing is left behind
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
+oracle: $(STAMP)  ## the renderer against Embree: 200 random pictures in every town
+	$(BIN)/python -m pytest -m slow tests/carla_bridge/test_render_towns.py -s $(ARGS)
+
+soak: $(STAMP)  ## half an hour of simulated traffic and pedestrians in every town (SOAK_MINUTES=30)
+	$(BIN)/python -m pytest -m slow tests/conformance/test_soak.py -s $(ARGS)
+
+fuzz: $(STAMP)  ## 100,000 mutated requests and 10,000 mutated subscriptions beside a healthy client
+	$(BIN)/python -m pytest -m slow tests/conformance/test_hostile.py -s $(ARGS)
+
+stranger: $(STAMP)  ## a script of plain `import carla`: 50 vehicles, 30 walkers, 7 sensors, 600 ticks in every town
+	$(BIN)/python -m pytest -m slow tests/conformance/test_plain_script.py -s $(ARGS)
+
 lint: $(STAMP)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 bench: $(STAMP)
-	$(BIN)/e2e-drive bench scheduler && $(BIN)/e2e-drive bench drive
+	$(BIN)/e2e-drive bench scheduler && $(BIN)/e2e-drive bench world && $(BIN)/e2e-drive bench drive
 
 collect: $(STAMP)  ## the privileged expert drives and records the training logs
 	$(BIN)/e2e-drive collect $(ARGS)
