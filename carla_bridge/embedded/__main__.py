@@ -67,6 +67,9 @@ async def _run(options: argparse.Namespace) -> None:
     finally:
         if watching is not None:
             watching.cancel()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)  # we are on our way out already
 
 
 def _load(options: argparse.Namespace) -> Server:

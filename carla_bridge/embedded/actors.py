@@ -35,7 +35,7 @@ class LightState(IntEnum):
     OFF = 3
 
 
-@dataclass
+@dataclass(frozen=True)
 class VehicleControl:
     """The driver's input, carla.VehicleControl."""
 
@@ -48,7 +48,7 @@ class VehicleControl:
     gear: int = 0  # as reported: -1 reverse, 0 neutral, 1.. forward
 
 
-@dataclass
+@dataclass(frozen=True)
 class WalkerControl:
     """carla.WalkerControl."""
 

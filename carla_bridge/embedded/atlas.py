@@ -11,6 +11,7 @@ import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 once = Once(log)
 
 GENERATED = "OpenDriveMap"  # how CARLA names a world made of a client's OpenDRIVE text
-SCENES_KEPT = 3
+SCENES_KEPT = 4
 LOADING_SWITCH_INTERVAL_S = 0.0005  # the thread that loads yields to the clients this often
 
 
@@ -88,11 +89,13 @@ class Atlas:
             town = _town(name) if text is None else towns.load_opendrive(name, text, seed=self._seed)
         except TownError as error:
             raise CarlaError(f"no town can be built from this OpenDRIVE: {error}") from error
-        renderer = Renderer(town.mesh, prototype_meshes(), lamps=town.lamps)
-        renderer.warm_up()
-        rays = RayScene(town.mesh, prototype_meshes())
-        rays.warm_up()
-        return Scene(town, renderer, rays, navigation_file(town))
+        with ThreadPoolExecutor(1) as helper:
+            navigation = helper.submit(navigation_file, town)
+            renderer = Renderer(town.mesh, prototype_meshes(), lamps=town.lamps)
+            renderer.warm_up()
+            rays = RayScene(town.mesh, prototype_meshes())
+            rays.warm_up()
+            return Scene(town, renderer, rays, navigation.result())
 
 
 def _town(name: str) -> Town:

@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from carla_bridge.embedded import columns as c
+from carla_bridge.embedded import reports as r
 from carla_bridge.embedded.actors import Actor, ActorKind, Shape
 from carla_bridge.embedded.raycast import RayBoxes
+from carla_bridge.embedded.reports import Embodied
 from carla_bridge.embedded.types import Label, Pose
 
 F64 = npt.NDArray[np.float64]
@@ -21,16 +23,20 @@ class Bodies:
     """State, parameters and controls of all bodies (columns.py names their columns)."""
 
     def __init__(self) -> None:
-        self.actors: list[Actor] = []
+        self.actors: list[Embodied] = []
+        self.ids = np.zeros(0, np.int64)
         self.row_of: dict[int, int] = {}
         self.state = np.zeros((0, c.STATE_COLUMNS))
         self.param = np.zeros((0, c.PARAM_COLUMNS))
         self.control = np.zeros((0, c.CONTROL_COLUMNS))
-        self.tilt = np.zeros((0, 2))  # pitch, roll [deg]: only what a client set on a body without physics
+        self.tilt = np.zeros((0, 2))  # pitch, roll [deg]: of a body without physics what a client set
         self.model = np.zeros((0, 4, 4))  # prototype's frame -> actor's frame
+        self.now = np.zeros((0, 6))  # x, y, z, yaw [rad], pitch, roll [deg] at the end of the last step,
+        self.before = np.zeros((0, 6))  # and one step earlier
+        self.report = np.zeros((0, r.COLUMNS))  # what clients are told
         self._mobility: dict[int, tuple[float, float]] = {}  # inverse mass and inertia while physics is on
 
-    def add(self, actor: Actor, shape: Shape | None, parameters: dict[int, float]) -> None:
+    def add(self, actor: Embodied, shape: Shape | None, parameters: dict[int, float]) -> None:
         """A new last row at the actor's pose; `parameters` are param columns of its kind."""
         state, param = np.zeros(c.STATE_COLUMNS), np.zeros(c.PARAM_COLUMNS)
         param[c.KIND] = _KIND_COLUMN[actor.kind]
@@ -44,24 +50,29 @@ class Bodies:
         control[c.DIRECTION] = 1.0
         self.row_of[actor.id] = len(self.actors)
         self.actors.append(actor)
+        self.ids = np.append(self.ids, actor.id)
         self._mobility[actor.id] = (float(param[c.INV_MASS]), float(param[c.INV_INERTIA]))
         self.state = np.vstack([self.state, state])
         self.param = np.vstack([self.param, param])
         self.control = np.vstack([self.control, control])
         self.tilt = np.vstack([self.tilt, np.zeros(2)])
-        self.model = np.concatenate([self.model, _model_matrix(actor, shape)[None]])
+        self.model = np.concatenate([self.model, model_matrix(actor, shape)[None]])
+        self.report = np.vstack([self.report, actor.bind(self)])
         self.place(actor.id, actor.pose)
+        self.now, self.before = (np.vstack([old, self._places()[-1:]]) for old in (self.now, self.before))
 
     def remove(self, actor_id: int) -> None:
         row = self.row_of[actor_id]
+        self.actors[row].release()
         del self.actors[row], self._mobility[actor_id]
         self.row_of = {actor.id: k for k, actor in enumerate(self.actors)}
-        for name in ("state", "param", "control", "tilt", "model"):
+        for name in ("state", "param", "control", "tilt", "model", "now", "before", "report", "ids"):
             setattr(self, name, np.delete(getattr(self, name), row, axis=0))
 
     def place(self, actor_id: int, pose: Pose) -> None:
         row = self.row_of[actor_id]
         self.state[row, [c.X, c.Y, c.Z, c.YAW]] = pose.x, pose.y, pose.z, math.radians(pose.yaw)
+        self.state[row, c.PITCH : c.ON_GROUND + 1] = 0.0
         self.tilt[row] = pose.pitch, pose.roll
 
     def set_parameters(self, actor_id: int, parameters: dict[int, float]) -> None:
@@ -81,25 +92,34 @@ class Bodies:
             self.state[row, [c.VX, c.VY, c.VZ, c.YAW_RATE]] = 0.0
 
     def sync(self, velocity_before: F64, delta_s: float) -> None:
-        """Write what the arrays hold into the actors."""
+        """After a step of delta_s: what clients are told, what walkers have walked, where everything was."""
         state = self.state
-        self.tilt[self.param[:, c.INV_MASS] > 0.0] = 0.0  # flat ground: physics rights what a client had tilted
-        acceleration = ((state[:, c.VX : c.VZ + 1] - velocity_before) / delta_s).tolist()
-        yaw_deg = 180.0 - (180.0 - np.degrees(state[:, c.YAW])) % 360.0  # 180 stays 180
-        rows = zip(self.actors, state.tolist(), yaw_deg.tolist(), self.tilt.tolist(), acceleration, strict=True)
-        for actor, row, yaw, tilt, (ax, ay, az) in rows:
-            actor.pose = Pose(row[c.X], row[c.Y], row[c.Z], tilt[0], yaw, tilt[1])
-            actor.velocity = (row[c.VX], row[c.VY], row[c.VZ])
-            actor.angular_velocity = (0.0, 0.0, math.degrees(row[c.YAW_RATE]))
-            actor.acceleration = (ax, ay, az)
+        walkers = self.param[:, c.KIND] == c.WALKER
+        moved = np.hypot(state[:, c.X] - self.now[:, 0], state[:, c.Y] - self.now[:, 1])
+        state[walkers, c.WALKED] += moved[walkers]
+        mobile = self.param[:, c.INV_MASS] > 0.0  # physics rights what a client had tilted
+        leaning = state[:, c.PITCH : c.ROLL + 1] + state[:, c.GROUND_PITCH : c.GROUND_ROLL + 1]
+        self.tilt[mobile] = np.degrees(leaning[mobile])
+        report = self.report
+        report[:, r.POSE.start : r.POSE.start + 3] = state[:, c.X : c.Z + 1]
+        report[:, r.YAW] = 180.0 - (180.0 - np.degrees(state[:, c.YAW])) % 360.0  # 180 stays 180
+        report[:, r.PITCH], report[:, r.ROLL] = self.tilt.T
+        report[:, r.ACCELERATION] = (state[:, c.VX : c.VZ + 1] - velocity_before) / delta_s
+        report[:, r.VELOCITY] = state[:, c.VX : c.VZ + 1]
+        report[:, r.YAW_RATE] = np.degrees(state[:, c.YAW_RATE])
+        self.before, self.now = self.now, self._places()
 
     def matrices(self) -> F64:
         """(N, 4, 4) prototype's frame -> world."""
-        return self._world_matrices() @ self.model
+        return _world_matrices(self._places()) @ self.model
+
+    def matrices_before(self) -> F64:
+        """(N, 4, 4) the same at the end of the step before the last one."""
+        return _world_matrices(self.before) @ self.model
 
     def ray_boxes(self) -> RayBoxes:
         """The bodies that can be hit, as boxes for rays."""
-        world = self._world_matrices()
+        world = _world_matrices(self._places())
         keep = self.param[:, c.COLLIDES] != 0.0
         centres = world[:, :3, 3] + world[:, :3, 2] * self.param[:, c.CZ, None]
         extents = self.param[:, [c.EX, c.EY, c.EZ]]
@@ -108,20 +128,25 @@ class Bodies:
         radii = np.sqrt((extents * extents).sum(axis=1))
         return RayBoxes(centres[keep], axes[keep], extents[keep], radii[keep], labels[keep])
 
-    def _world_matrices(self) -> F64:
-        """(N, 4, 4) actor's frame -> world, as Pose.matrix for all rows at once."""
-        yaw, (pitch, roll) = self.state[:, c.YAW], np.radians(self.tilt).T
-        cy, sy, cp, sp, cr, sr = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
-        out = np.zeros((len(yaw), 4, 4))
-        out[:, 0, 0], out[:, 0, 1], out[:, 0, 2] = cp * cy, cy * sp * sr - sy * cr, -cy * sp * cr - sy * sr
-        out[:, 1, 0], out[:, 1, 1], out[:, 1, 2] = cp * sy, sy * sp * sr + cy * cr, -sy * sp * cr + cy * sr
-        out[:, 2, 0], out[:, 2, 1], out[:, 2, 2] = sp, -cp * sr, cp * cr
-        out[:, :3, 3] = self.state[:, [c.X, c.Y, c.Z]]
-        out[:, 3, 3] = 1.0
-        return out
+    def _places(self) -> F64:
+        """(N, 6) x, y, z, yaw [rad], pitch, roll [deg]."""
+        return np.hstack([self.state[:, c.X : c.YAW + 1], self.tilt])
 
 
-def _model_matrix(actor: Actor, shape: Shape | None) -> F64:
+def _world_matrices(places: F64) -> F64:
+    """(N, 4, 4) actor's frame -> world, as Pose.matrix for all rows at once."""
+    yaw, (pitch, roll) = places[:, 3], np.radians(places[:, 4:]).T
+    cy, sy, cp, sp, cr, sr = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
+    out = np.zeros((len(yaw), 4, 4))
+    out[:, 0, 0], out[:, 0, 1], out[:, 0, 2] = cp * cy, cy * sp * sr - sy * cr, -cy * sp * cr - sy * sr
+    out[:, 1, 0], out[:, 1, 1], out[:, 1, 2] = cp * sy, sy * sp * sr + cy * cr, -sy * sp * cr + cy * sr
+    out[:, 2, 0], out[:, 2, 1], out[:, 2, 2] = sp, -cp * sr, cp * cr
+    out[:, :3, 3] = places[:, :3]
+    out[:, 3, 3] = 1.0
+    return out
+
+
+def model_matrix(actor: Actor, shape: Shape | None) -> F64:
     """Fits a prototype into the actor's bounding box: props fill it, all others stand on its bottom.
 
     A walker keeps its proportions: its box is that of a standing body without the arms.

@@ -24,6 +24,7 @@ I64 = npt.NDArray[np.int64]
 RESTITUTION = 0.1  # crumpling cars hardly bounce
 BOUNCE_FROM = 0.5  # [m/s] what leans on something slower than this does not bounce at all
 BODY_FRICTION = 0.3  # sheet metal on sheet metal or concrete
+HASH_X, HASH_Y = 73856093, 19349663  # primes of Teschner et al.
 CURB_HEIGHT = 0.3  # [m] what is lower is driven over
 
 
@@ -206,98 +207,149 @@ def resolve_pair(state, a, b, inv_mass_b, inv_inertia_b, bx, by, depth, nx, ny, 
 
 
 @njit(cache=True, nogil=True)
+def _neighbours(state, param, radius, cell_x, cell_y, starts, order, a, near):
+    """Write the rows b > a whose enclosing circles meet a's into `near`, ascending: (how many, how many looked at)."""
+    mask, count, looked = len(starts) - 2, 0, 0
+    for ix in range(cell_x[a] - 1, cell_x[a] + 2):
+        for iy in range(cell_y[a] - 1, cell_y[a] + 2):
+            slot = (ix * HASH_X ^ iy * HASH_Y) & mask
+            for k in range(starts[slot], starts[slot + 1]):
+                b = order[k]
+                if b <= a or cell_x[b] != ix or cell_y[b] != iy:
+                    continue
+                looked += 1
+                if param[a, c.INV_MASS] == 0.0 and param[b, c.INV_MASS] == 0.0:
+                    continue
+                dx, dy = state[b, c.X] - state[a, c.X], state[b, c.Y] - state[a, c.Y]
+                reach = radius[a] + radius[b]
+                if dx * dx + dy * dy >= reach * reach:
+                    continue
+                place = count
+                while place > 0 and near[place - 1] > b:
+                    near[place] = near[place - 1]
+                    place -= 1
+                near[place] = b
+                count += 1
+    return count, looked
+
+
+@njit(cache=True, nogil=True)
+def near_bodies(state, param):
+    """Which bodies may touch: (starts (N + 1,), items, how many pairs were looked at).
+
+    items[starts[a] : starts[a + 1]] are the rows b > a whose enclosing circles meet that of a, ascending. Found with a
+    hashed uniform grid (M. Teschner et al., Optimized Spatial Hashing for Collision Detection, VMV 2003) of cells as
+    wide as the largest body, so the cost grows with the bodies and their neighbours, not with the square of their
+    number.
+    """
+    n = len(state)
+    radius = np.zeros(n)
+    widest = 0.0
+    for a in range(n):
+        radius[a] = np.hypot(param[a, c.EX], param[a, c.EY])
+        if param[a, c.COLLIDES] != 0.0:
+            widest = max(widest, radius[a])
+    cell_m = 2.0 * widest + 0.01
+    slots = 16
+    while slots < 2 * n:
+        slots *= 2
+    cell_x, cell_y, bucket = np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n, np.int64)
+    starts = np.zeros(slots + 1, np.int64)
+    for a in range(n):
+        cell_x[a], cell_y[a] = int(np.floor(state[a, c.X] / cell_m)), int(np.floor(state[a, c.Y] / cell_m))
+        bucket[a] = (cell_x[a] * HASH_X ^ cell_y[a] * HASH_Y) & (slots - 1)
+        if param[a, c.COLLIDES] != 0.0:
+            starts[bucket[a] + 1] += 1
+    for slot in range(slots):
+        starts[slot + 1] += starts[slot]
+    order, filled = np.zeros(starts[slots], np.int64), starts[:-1].copy()
+    for a in range(n):
+        if param[a, c.COLLIDES] != 0.0:
+            order[filled[bucket[a]]] = a
+            filled[bucket[a]] += 1
+    first, items, near = np.zeros(n + 1, np.int64), np.zeros(4 * n + 16, np.int64), np.zeros(n, np.int64)
+    looked = 0
+    for a in range(n):
+        count = 0
+        if param[a, c.COLLIDES] != 0.0:
+            count, seen = _neighbours(state, param, radius, cell_x, cell_y, starts, order, a, near)
+            looked += seen
+        if first[a] + count > len(items):
+            more = np.zeros(2 * len(items) + count, np.int64)
+            more[: len(items)] = items
+            items = more
+        for k in range(count):
+            items[first[a] + k] = near[k]
+        first[a + 1] = first[a] + count
+    return first, items, looked
+
+
+@njit(cache=True, nogil=True)
+def _meet(state, param, a, b, bx, by, bc, bs, bex, bey, pairs, impulses, count):
+    """Resolve and record the contact of body a with body b, or with the solid -1 - b; returns the number of records."""
+    depth, nx, ny, px, py = box_contact(
+        state[a, c.X],
+        state[a, c.Y],
+        np.cos(state[a, c.YAW]),
+        np.sin(state[a, c.YAW]),
+        param[a, c.EX],
+        param[a, c.EY],
+        bx,
+        by,
+        bc,
+        bs,
+        bex,
+        bey,
+    )
+    if depth < 0.0:
+        return count
+    inv_mass, inv_inertia = 0.0, 0.0
+    if b >= 0:
+        inv_mass, inv_inertia = param[b, c.INV_MASS], param[b, c.INV_INERTIA]
+    j = resolve_pair(state, a, b, inv_mass, inv_inertia, bx, by, depth, nx, ny, px, py, param)
+    return record(pairs, impulses, count, a, b, -j * nx, -j * ny) if j > 0.0 else count
+
+
+@njit(cache=True, nogil=True)
 def resolve_contacts(state, param, boxes, starts, items, origin, shape, cell_m, pairs, impulses, count):
     """Resolve every contact once, in the order of the rows; returns the number of recorded pairs.
 
     pairs (K, 2): row of a, and row of b or -1 - (index of the solid); impulses (K, 2) [N s] as they acted on a.
     """
-    n = len(state)
-    for a in range(n):
+    first, near, _ = near_bodies(state, param)
+    for a in range(len(state)):
         if param[a, c.COLLIDES] == 0.0:
             continue
-        radius_a = np.hypot(param[a, c.EX], param[a, c.EY])
-        for b in range(a + 1, n):
-            if param[b, c.COLLIDES] == 0.0 or (param[a, c.INV_MASS] == 0.0 and param[b, c.INV_MASS] == 0.0):
-                continue
-            dx, dy = state[b, c.X] - state[a, c.X], state[b, c.Y] - state[a, c.Y]
-            reach = radius_a + np.hypot(param[b, c.EX], param[b, c.EY])
-            if dx * dx + dy * dy >= reach * reach:
-                continue
+        radius = np.hypot(param[a, c.EX], param[a, c.EY])
+        for k in range(first[a], first[a + 1]):
+            b = near[k]
             dz = state[b, c.Z] + param[b, c.CZ] - state[a, c.Z] - param[a, c.CZ]
             if abs(dz) >= param[a, c.EZ] + param[b, c.EZ]:
                 continue
-            depth, nx, ny, px, py = box_contact(
-                state[a, c.X],
-                state[a, c.Y],
-                np.cos(state[a, c.YAW]),
-                np.sin(state[a, c.YAW]),
-                param[a, c.EX],
-                param[a, c.EY],
-                state[b, c.X],
-                state[b, c.Y],
-                np.cos(state[b, c.YAW]),
-                np.sin(state[b, c.YAW]),
-                param[b, c.EX],
-                param[b, c.EY],
-            )
-            if depth < 0.0:
-                continue
-            j = resolve_pair(
-                state,
-                a,
-                b,
-                param[b, c.INV_MASS],
-                param[b, c.INV_INERTIA],
-                state[b, c.X],
-                state[b, c.Y],
-                depth,
-                nx,
-                ny,
-                px,
-                py,
-                param,
-            )
-            if j > 0.0:
-                count = record(pairs, impulses, count, a, b, -j * nx, -j * ny)
+            x, y, cy, sy = state[b, c.X], state[b, c.Y], np.cos(state[b, c.YAW]), np.sin(state[b, c.YAW])
+            ex, ey = param[b, c.EX], param[b, c.EY]
+            count = _meet(state, param, a, b, x, y, cy, sy, ex, ey, pairs, impulses, count)
         if len(boxes) == 0 or param[a, c.INV_MASS] == 0.0:
             continue
-        ix0 = max(0, int(np.floor((state[a, c.X] - radius_a - origin[0]) / cell_m)))
-        ix1 = min(shape[0] - 1, int(np.floor((state[a, c.X] + radius_a - origin[0]) / cell_m)))
-        iy0 = max(0, int(np.floor((state[a, c.Y] - radius_a - origin[1]) / cell_m)))
-        iy1 = min(shape[1] - 1, int(np.floor((state[a, c.Y] + radius_a - origin[1]) / cell_m)))
+        ix0 = max(0, int(np.floor((state[a, c.X] - radius - origin[0]) / cell_m)))
+        ix1 = min(shape[0] - 1, int(np.floor((state[a, c.X] + radius - origin[0]) / cell_m)))
+        iy0 = max(0, int(np.floor((state[a, c.Y] - radius - origin[1]) / cell_m)))
+        iy1 = min(shape[1] - 1, int(np.floor((state[a, c.Y] + radius - origin[1]) / cell_m)))
         for ix in range(ix0, ix1 + 1):
             for iy in range(iy0, iy1 + 1):
                 cell = ix * shape[1] + iy
                 for k in range(starts[cell], starts[cell + 1]):
                     s = items[k]  # one in two cells is met twice: the second time it overlaps no more
                     dx, dy = boxes[s, c.SX] - state[a, c.X], boxes[s, c.SY] - state[a, c.Y]
-                    reach = radius_a + np.hypot(boxes[s, c.SEX], boxes[s, c.SEY])
+                    reach = radius + np.hypot(boxes[s, c.SEX], boxes[s, c.SEY])
                     if dx * dx + dy * dy >= reach * reach:
                         continue
                     middle = state[a, c.Z] + param[a, c.CZ]
                     if middle + param[a, c.EZ] <= boxes[s, c.SLOW] or middle - param[a, c.EZ] >= boxes[s, c.SHIGH]:
                         continue
-                    depth, nx, ny, px, py = box_contact(
-                        state[a, c.X],
-                        state[a, c.Y],
-                        np.cos(state[a, c.YAW]),
-                        np.sin(state[a, c.YAW]),
-                        param[a, c.EX],
-                        param[a, c.EY],
-                        boxes[s, c.SX],
-                        boxes[s, c.SY],
-                        boxes[s, c.SCOS],
-                        boxes[s, c.SSIN],
-                        boxes[s, c.SEX],
-                        boxes[s, c.SEY],
-                    )
-                    if depth < 0.0:
-                        continue
-                    j = resolve_pair(
-                        state, a, -1, 0.0, 0.0, boxes[s, c.SX], boxes[s, c.SY], depth, nx, ny, px, py, param
-                    )
-                    if j > 0.0:
-                        count = record(pairs, impulses, count, a, -1 - s, -j * nx, -j * ny)
+                    x, y, cy, sy = boxes[s, c.SX], boxes[s, c.SY], boxes[s, c.SCOS], boxes[s, c.SSIN]
+                    ex, ey = boxes[s, c.SEX], boxes[s, c.SEY]
+                    count = _meet(state, param, a, -1 - s, x, y, cy, sy, ex, ey, pairs, impulses, count)
     return count
 
 

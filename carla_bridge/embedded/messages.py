@@ -13,6 +13,8 @@ from dataclasses import astuple, dataclass, fields
 from enum import IntEnum
 from typing import Any
 
+import numpy as np
+
 from carla_bridge.embedded.types import Box, Pose, Weather
 
 Wire = Any  # what msgpack packs and unpacks
@@ -21,6 +23,7 @@ Vector = Sequence[float]
 MAX_NUMBER = 1e9  # of any quantity
 MAX_COORDINATE = 1e6  # [m] or [deg]
 MAX_TEXT = 4096
+MAX_GEAR = 100
 MAX_ATTRIBUTES = 256
 
 
@@ -113,6 +116,14 @@ def pack_level_box(box: Box) -> Wire:
 
 def pack_token(token: bytes) -> Wire:
     return [token]
+
+
+def unpack_vehicle_control(wire: Wire) -> tuple[float, float, float, bool, bool, bool, int]:
+    """Throttle, steer, brake, hand brake, reverse, manual gear shift, gear; the world limits the first three."""
+    throttle, steer, brake, hand_brake, reverse, manual, gear = wire[:7]
+    if type(gear) is not int or not -MAX_GEAR <= gear <= MAX_GEAR:
+        raise ValueError(f"gear {str(gear)[:40]}")
+    return float(throttle), float(steer), float(brake), bool(hand_brake), bool(reverse), bool(manual), gear
 
 
 @dataclass(frozen=True)
@@ -258,6 +269,28 @@ UNION_BYTES = 54
 # throttle, steer, brake, hand brake, reverse, manual gear, gear, speed limit, lights, at light, light id, failure
 VEHICLE_STATE = struct.Struct("<3f3?if2BIB24x")
 WALKER_STATE = struct.Struct("<4f?37x")
+# The same for many actors at once: the union's members lie over each other.
+_CAR = np.dtype(
+    [
+        ("pedals", "<f4", 3),
+        ("switches", "u1", 3),
+        ("gear", "<i4"),
+        ("limit", "<f4"),
+        ("light_state", "u1"),
+        ("at_light", "u1"),
+        ("light_id", "<u4"),
+        ("failure", "u1"),
+    ]
+)
+_WALKER = np.dtype([("walk", "<f4", 4), ("jump", "u1")])
+ACTOR_RECORD = np.dtype(
+    {
+        "names": ["id", "state", "motion", "vehicle", "walker"],
+        "formats": ["<u4", "u1", ("<f4", 15), _CAR, _WALKER],
+        "offsets": [0, 4, 5, 65, 65],
+        "itemsize": ACTOR_STATE.size + UNION_BYTES,
+    }
+)
 LIGHT_STATE = struct.Struct("<32s4fI?B")
 SIGN_STATE = struct.Struct("<32s22x")
 NO_STATE = bytes(UNION_BYTES)

@@ -1,7 +1,8 @@
 """Where pedestrians may walk: from a town's walkways to the navigation mesh of CARLA's client.
 
 The walkways, which may touch and overlap, become one plane partition: their union without a margin along its border and
-around obstacles (an agent is a point there), cut into crosswalks and the rest. Shared edges of the partition are the
+around obstacles (an agent is a point there), cut by kinds; roads, which only the pedestrians of
+World.set_pedestrians_cross_factor use, reach up to the margin of the walkways. Shared edges of the partition are the
 same two points on both sides, so the mesh is connected wherever the walkways are.
 """
 
@@ -22,9 +23,10 @@ from shapely.geometry import LineString, Polygon
 from carla_bridge.embedded.detour import MAX_CORNERS, MAX_POLYGONS, MAX_VERTICES, PolygonMesh, tile_set
 from carla_bridge.embedded.types import Box, Town, WalkArea, Walkway
 
+MANY_WALKWAYS = 4000  # in towns with more than these nobody crosses but at crosswalks: loading them takes long enough
 MARGIN_M = 0.3  # between the border of the mesh and that of the walkways
 GAP_M = 0.1  # walkways that come this close to each other touch
-KERB_M = 0.5  # a crosswalk rises to the height of the sidewalk within this distance
+KERB_M = 0.5  # a crosswalk or a road rises to the height of the sidewalk within this distance
 TOLERANCES_M = (0.1, 0.2, 0.4, 1.0)  # of outlines; the next one where the mesh would not fit into one tile
 FLAT_M = 0.5
 LONGEST_ON_HILLS_M = 10.0  # edges follow the ground where it is not flat
@@ -33,6 +35,7 @@ SMALLEST_M2 = 0.02
 STOREY_M = 1.5  # walkways that cross at heights this different lie above each other
 OBSTACLE_CLEARANCE_M = 0.25
 OBSTACLE_LOW_M, OBSTACLE_HIGH_M = 0.3, 1.8  # what a walker bumps into, above the walkway
+ON_FOOT = (WalkArea.SIDEWALK, WalkArea.CROSSWALK)  # the rest is for those who cross where they like
 PRIORITY = (WalkArea.SIDEWALK, WalkArea.CROSSWALK, WalkArea.ROAD, WalkArea.GRASS, WalkArea.BLOCK)
 
 Points = npt.NDArray[np.float64]
@@ -49,7 +52,10 @@ class NavigationFile:
 
 def navigation_file(town: Town) -> NavigationFile | None:
     """None for a town without walkways."""
-    content = navigation_mesh(town.walkways, town.solids)
+    walkways = town.walkways
+    if len(walkways) > MANY_WALKWAYS:
+        walkways = tuple(walkway for walkway in walkways if walkway.area in ON_FOOT)
+    content = navigation_mesh(walkways, town.solids)
     if not content:
         return None
     return NavigationFile(f"Carla/Maps/Nav/{town.name}-{hashlib.sha256(content).hexdigest()[:16]}.bin", content)
@@ -126,6 +132,9 @@ def _storeys(walkways: Sequence[Walkway]) -> list[list[_Source]]:
 
 
 def _above(one: _Source, other: _Source) -> bool:
+    heights = np.concatenate([shapely.get_coordinates(s.border, include_z=True)[:, 2] for s in (one, other)])
+    if np.ptp(heights) <= STOREY_M:
+        return False
     shared = one.polygon.intersection(other.polygon)
     if shared.area <= SMALLEST_M2:
         return False
@@ -138,34 +147,44 @@ def _faces(sources: Sequence[_Source], obstacles: Sequence[Box], tolerance: floa
     regions: list[tuple[WalkArea, Region]] = []
     taken: Region = Polygon()
     for area in PRIORITY:
-        parts = [source.polygon.buffer(GAP_M, join_style="mitre") for source in sources if source.area == area]
+        parts = [source.polygon for source in sources if source.area == area]
         if parts:
-            region = shapely.union_all(parts)
+            region = shapely.union_all(parts).buffer(GAP_M, join_style="mitre")
             regions.append((area, region.difference(taken)))
             taken = taken.union(region)
-    whole = taken.buffer(-GAP_M - MARGIN_M, join_style="mitre").simplify(tolerance)
-    whole = _without(whole, _footprints(obstacles, sources))
-    if whole.is_empty:
-        return []
-    borders = [_border(whole)]
-    for area, region in regions:
-        if area is not WalkArea.SIDEWALK:
-            inside = region.intersection(whole)
-            borders.append(_border(inside.simplify(tolerance)))
-            if area is WalkArea.CROSSWALK:
-                borders.append(_border(_inner(inside, regions).simplify(tolerance)).intersection(inside))
-    lines = shapely.union_all(borders)
+    on_foot = [(area, region) for area, region in regions if area in ON_FOOT]
+    others = [(area, region) for area, region in regions if area not in ON_FOOT]
+    footprints = _footprints(obstacles, sources)
+    walk = _shrunk(shapely.union_all([region for _, region in on_foot]), tolerance)
+    walk = _without(walk, footprints)
+    # The rest begins where the walkways' margin does.
+    beside = shapely.union_all([region for _, region in others]).buffer(2.0 * GAP_M + MARGIN_M, join_style="mitre")
+    rest = beside.intersection(_shrunk(taken, tolerance)).difference(walk).difference(footprints)
+    crossings = shapely.union_all([region for area, region in regions if area is WalkArea.CROSSWALK])
+    crossings = crossings.intersection(walk).simplify(tolerance)
+    borders = [_border(walk), _border(rest), _border(crossings)]
+    borders += [
+        _within(_border(_away_from_kerbs(part, regions).simplify(tolerance)), part) for part in (crossings, rest)
+    ]
+    lines = shapely.union_all([shapely.set_precision(border, GRID_M) for border in borders], grid_size=GRID_M)
     if np.ptp(np.concatenate([shapely.get_coordinates(s.border, include_z=True)[:, 2] for s in sources])) > FLAT_M:
-        lines = shapely.segmentize(lines, LONGEST_ON_HILLS_M)
-    lines = shapely.set_precision(lines, GRID_M)
+        lines = shapely.set_precision(shapely.segmentize(lines, LONGEST_ON_HILLS_M), GRID_M)
     faces = []
+    shapely.prepare([walk, rest, *(region for _, region in regions)])
     for face in shapely.get_parts(shapely.polygonize(shapely.get_parts(shapely.node(lines)).tolist())):
         middle = face.representative_point()
-        if face.area < SMALLEST_M2 or not whole.contains(middle):
+        if face.area < SMALLEST_M2:
             continue
-        area = next((area for area, region in regions if region.contains(middle)), WalkArea.SIDEWALK)
-        faces.append((area, face))
+        for part, kinds in ((walk, on_foot), (rest, others)):
+            if part.contains(middle):
+                faces.append((next((area for area, region in kinds if region.contains(middle)), kinds[0][0]), face))
+                break
     return faces
+
+
+def _shrunk(region: Region, tolerance: float) -> Region:
+    """Without its margin and without the gap that `_faces` has closed."""
+    return region.buffer(-GAP_M - MARGIN_M, join_style="mitre").simplify(tolerance)
 
 
 def _border(region: Region) -> Region:
@@ -173,10 +192,15 @@ def _border(region: Region) -> Region:
     return shapely.union_all([part.boundary for part in shapely.get_parts(region) if part.geom_type == "Polygon"])
 
 
-def _inner(crosswalks: Region, regions: Sequence[tuple[WalkArea, Region]]) -> Region:
-    """The part of the crosswalks that is away from the kerbs."""
+def _within(lines: Region, region: Region) -> Region:
+    parts = shapely.get_parts(lines.intersection(region))
+    return shapely.union_all([part for part in parts if part.geom_type == "LineString"])
+
+
+def _away_from_kerbs(region: Region, regions: Sequence[tuple[WalkArea, Region]]) -> Region:
+    """The part of crosswalks or roads that has its own height."""
     walks = [region.buffer(KERB_M, join_style="mitre") for area, region in regions if area is WalkArea.SIDEWALK]
-    return crosswalks.difference(shapely.union_all(walks)) if walks else Polygon()
+    return region.difference(shapely.union_all(walks)) if walks else Polygon()
 
 
 def _footprints(obstacles: Sequence[Box], sources: Sequence[_Source]) -> Region:

@@ -146,10 +146,14 @@ class Connection(asyncio.Protocol):
         self._stopped = False  # we leave its requests unread
         self._tasks: set[asyncio.Task[None]] = set()
         self._transport: asyncio.Transport | None = None
+        self.peer_host: str | None = None
+        self.heard: set[str] | None = None  # somebody else's list of the methods that are called here
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        peer = transport.get_extra_info("peername")
+        self.peer_host = peer[0] if peer else None
         sock = transport.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -187,6 +191,8 @@ class Connection(asyncio.Protocol):
     def _serve(self) -> None:
         while self._waiting and not self._held and not self._unread and self._transport is not None:
             _, msgid, name, arguments = self._waiting.popleft()
+            if self.heard is not None:
+                self.heard.add(name)
             method = self._methods.get(name)
             if method is None:
                 once.warn(("method", name[:40]), "unknown method %r", name[:40])

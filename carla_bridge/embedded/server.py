@@ -38,6 +38,7 @@ from carla_bridge.embedded.sensors.suite import Due, SensorSuite
 from carla_bridge.embedded.snapshot import snapshot
 from carla_bridge.embedded.stream import Message, Stream, StreamHub
 from carla_bridge.embedded.tapes import Tapes, default_folder
+from carla_bridge.embedded.traffic_managers import SETTINGS_WAIT_S, TrafficManagers
 from carla_bridge.embedded.types import Instances, Pose, Weather
 from carla_bridge.embedded.world import SpawnError, World
 
@@ -46,10 +47,6 @@ once = Once(log)
 
 RENDER_THREADS = 2
 FREE_RUNNING_STEP_S = 0.05  # [simulated s] in asynchronous mode without a fixed step
-# A traffic manager that waits for the next snapshot can miss its wake-up, and hang its client, when the snapshot comes
-# right behind the answer to its last get_episode_settings; with this distance between the two it is waiting by then.
-TRAFFIC_MANAGER_GAP_S = 0.0015  # [wall s]
-SETTINGS_WAIT_S = 0.0003  # [wall s] that question comes about when the tick does: the step waits this long for it
 
 
 class Server:
@@ -72,9 +69,7 @@ class Server:
         self.weather = Weather()
         self.streams = StreamHub()
         self.world_stream = self.streams.open(greet=True)
-        self.traffic_managers: dict[int, tuple[str, Connection]] = {}  # port -> (host, who registered it)
-        self.settings_answered_at = 0.0  # [wall s] monotonic
-        self._settings_asked = False  # since the last snapshot
+        self.traffic_managers = TrafficManagers()
         self._ticks: deque[Prompt[int]] = deque()  # asked for, not taken yet
         self._shapes = load_shapes()
         self._loading = asyncio.Lock()
@@ -111,7 +106,8 @@ class Server:
         port = rpc_socket.getsockname()[1]
         stream_socket = _next_free_socket(host, port + 1)
         rpc_server, connections = await listen(self, METHODS, rpc_socket, self._forget)
-        background = [asyncio.ensure_future(self.streams.serve(stream_socket)), asyncio.ensure_future(self._free_run())]
+        running = (self.streams.serve(stream_socket), self._free_run(), self.traffic_managers.watch())
+        background = [asyncio.ensure_future(work) for work in running]
         await asyncio.sleep(0)  # the streaming port listens from here on
         self._greet_with_snapshot()
         print(f"ready port={port}", flush=True)
@@ -135,7 +131,7 @@ class Server:
     def _forget(self, connection: Connection) -> None:
         """A client that went away takes its traffic managers with it, and the tokens that it has not used."""
         self.streams.forget(connection)
-        self.traffic_managers = {p: entry for p, entry in self.traffic_managers.items() if entry[1] is not connection}
+        self.traffic_managers.forget(connection)
 
     async def load_episode(self, name: str, *, reset_settings: bool) -> None:
         """A new episode in the named town ("" = the current one). May be cancelled until the old one ends."""
@@ -219,23 +215,25 @@ class Server:
 
     # --------------------------------------------------------------------------------------------------- stepping
 
-    def tick(self) -> asyncio.Future[int]:
+    def tick(self, connection: Connection) -> asyncio.Future[int]:
         """A client's tick: a step, now or, with traffic managers about, in a moment.
 
         A traffic manager asks for the settings about when its client asks for the next tick. The gap behind the answer
         lasts longer than the step: answering first lets the two overlap.
         """
-        if not self.traffic_managers or self._settings_asked:
-            return self.step()
         ticked: Prompt[int] = Prompt()
+        if self.traffic_managers:
+            self.traffic_managers.tick_asked(connection)
+            ticked.add_done_callback(lambda _: self.traffic_managers.tick_told(connection))
+        if not self.traffic_managers.settings_expected:
+            return self.step(ticked)
         self._ticks.append(ticked)
         asyncio.get_running_loop().call_later(SETTINGS_WAIT_S, self._step_for, ticked)
         return ticked
 
     def settings_asked(self) -> None:
-        """Called behind the answer to a traffic manager's question."""
-        self.settings_answered_at = time.monotonic()
-        self._settings_asked = True
+        """Called with the answer to a traffic manager's question."""
+        self.traffic_managers.settings_asked()
         if self._ticks:
             asyncio.get_running_loop().call_soon(self._step_for, self._ticks[-1])
 
@@ -284,7 +282,7 @@ class Server:
             return
 
         def finish() -> None:
-            wait_s = self._traffic_managers_wait_s(asked_at)
+            wait_s = self.traffic_managers.wait_s(asked_at)
             if wait_s > 0.0:
                 loop.call_later(wait_s, finish)
                 return
@@ -320,13 +318,13 @@ class Server:
     async def _finish(self, frame_number: int, slow: list[Stream], payload: bytes, asked_at: float) -> int:
         for stream in slow:
             await stream.flushed()
-        while (wait_s := self._traffic_managers_wait_s(asked_at)) > 0.0:
+        while (wait_s := self.traffic_managers.wait_s(asked_at)) > 0.0:
             await asyncio.sleep(wait_s)
         self._send_snapshot(payload)
         return frame_number
 
     def _send_snapshot(self, payload: bytes) -> None:
-        self._settings_asked = False
+        self.traffic_managers.snapshot_sent()
         self.world_stream.send((payload,), drop_for_slow_readers=False)
 
     async def _take(
@@ -347,13 +345,6 @@ class Server:
         streams = [*(echo.stream for echo in due.echoes), *(shot.stream for shot in due.shots)]
         messages = zip(streams, await asyncio.gather(*taking), strict=True)
         return [(stream, message) for stream, message in messages if message is not None]
-
-    def _traffic_managers_wait_s(self, asked_at: float) -> float:
-        """How long the next snapshot has to be held back for the sake of traffic managers [wall s]."""
-        if not self.traffic_managers:
-            return 0.0
-        since = self.settings_answered_at if self._settings_asked else asked_at
-        return since + TRAFFIC_MANAGER_GAP_S - time.monotonic()
 
     def _snapshot(self) -> bytes:
         state = (MAP_CHANGE if self._map_changed else 0) | (LIGHT_UPDATE if self.street_lights.changed else 0)

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from carla_bridge.embedded.actors import Actor, ActorKind
+import numpy as np
+
+from carla_bridge.embedded import columns as c
+from carla_bridge.embedded import reports as r
+from carla_bridge.embedded.actors import Actor, ActorKind, LightState
+from carla_bridge.embedded.bodies import Bodies
 from carla_bridge.embedded.messages import (
+    ACTIVE,
+    ACTOR_RECORD,
     NO_STATE,
     VEHICLE_STATE,
     WALKER_STATE,
@@ -45,13 +52,37 @@ def scenery_record(label: Label) -> Any:
 
 
 def snapshot(world: World, wall_s: float, state: int = 0) -> bytes:
-    """The payload of one message of the world stream. state: bits, MAP_CHANGE and LIGHT_UPDATE."""
+    """The payload of one message of the world stream. state: bits, MAP_CHANGE and LIGHT_UPDATE.
+
+    The actors without a body of their own come first.
+    """
     parts = [snapshot_header(world.frame, world.elapsed_s, world.episode_id, wall_s, world.delta_s, state)]
-    for actor in world.actors.values():
-        parts.append(
-            actor_state(actor.id, actor.pose, actor.velocity, actor.angular_velocity, actor.acceleration, _union(actor))
-        )
-    return b"".join(parts)
+    embodied = world.bodies.row_of
+    parts += [
+        actor_state(actor.id, actor.pose, actor.velocity, actor.angular_velocity, actor.acceleration, _union(actor))
+        for actor in world.actors.values()
+        if actor.id not in embodied
+    ]
+    return b"".join([*parts, _body_records(world.bodies)])
+
+
+def _body_records(bodies: Bodies) -> bytes:
+    """An ACTOR_RECORD of each body."""
+    report, kind = bodies.report, bodies.param[:, c.KIND]
+    records = np.zeros(len(report), ACTOR_RECORD)
+    records["id"], records["state"] = bodies.ids, ACTIVE
+    records["motion"] = report[:, : r.ACCELERATION.stop]
+    rows = np.flatnonzero(kind == c.VEHICLE)
+    cars, told = records["vehicle"], report[rows]
+    cars["pedals"][rows] = told[:, r.CONTROL][:, :3]
+    cars["switches"][rows] = told[:, r.HAND_BRAKE : r.GEAR]
+    cars["gear"][rows], cars["limit"][rows] = told[:, r.GEAR], told[:, r.SPEED_LIMIT]
+    cars["light_state"][rows], cars["light_id"][rows] = told[:, r.LIGHT_STATE], told[:, r.LIGHT_ID]
+    cars["at_light"][rows] = (told[:, r.LIGHT_ID] != 0) & (told[:, r.LIGHT_STATE] != LightState.GREEN)
+    rows = np.flatnonzero(kind == c.WALKER)
+    records["walker"]["walk"][rows] = report[rows, r.WALK][:, :4]
+    records["walker"]["jump"][rows] = report[rows, r.WALK_JUMP]
+    return records.tobytes()
 
 
 def _union(actor: Actor) -> bytes:

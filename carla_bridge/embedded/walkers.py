@@ -72,8 +72,8 @@ class LedWalkers:
         self._bodies.control[row, [c.WALK_X, c.WALK_Y]] = velocity
 
     def arrive(self, *, on_plane: bool) -> None:
-        """After the step. on_plane: the town has no ground to stand on but the plane z = 0; kerbs are not in it, so
-        the feet stay as high as the navigation mesh is."""
+        """After the step. on_plane: the ground is the plane z = 0, which knows of no kerbs: the feet stay as high as
+        the navigation mesh."""
         for actor_id, goal in self._walking.items():
             if actor_id not in self._bodies.row_of:
                 continue

@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 
 from carla_bridge.embedded import columns as c
+from carla_bridge.embedded import reports as r
 from carla_bridge.embedded.actors import (
-    LIGHT_PROTOTYPE,
     Actor,
     ActorKind,
     LightState,
-    LightStatus,
     Shape,
     Vec3,
     VehicleControl,
@@ -35,22 +34,31 @@ from carla_bridge.embedded.actors import (
     tint_of,
 )
 from carla_bridge.embedded.bodies import Bodies
+from carla_bridge.embedded.carried import CarriedProps
 from carla_bridge.embedded.collision import CURB_HEIGHT, build_solid_grid, overlaps_any
-from carla_bridge.embedded.dynamics import (
-    MAX_SUBSTEP_S,
+from carla_bridge.embedded.dynamics import MAX_SUBSTEP_S, advance
+from carla_bridge.embedded.friction import TYPE_ID as FRICTION_TRIGGER
+from carla_bridge.embedded.friction import FrictionTriggers
+from carla_bridge.embedded.ground import Ground
+from carla_bridge.embedded.light_setters import LightSetters
+from carla_bridge.embedded.lights import LightBoard
+from carla_bridge.embedded.reports import Embodied
+from carla_bridge.embedded.roads import DEFAULT_SPEED_LIMIT_KMH, Roads
+from carla_bridge.embedded.sight import Sight
+from carla_bridge.embedded.signs import sign_actors
+from carla_bridge.embedded.sliding import Sliders, prop_parameters
+from carla_bridge.embedded.stage import Stage
+from carla_bridge.embedded.stop_signs import StopSigns
+from carla_bridge.embedded.types import Box, Instances, Label, Pose, Town
+from carla_bridge.embedded.vehicle_commands import ActorCommands
+from carla_bridge.embedded.vehicle_physics import (
     VehiclePhysics,
-    advance,
     default_physics,
     keep_wheel_places,
+    model_of,
     place_wheels,
-    reported_gear,
     vehicle_parameters,
 )
-from carla_bridge.embedded.lights import LightBoard
-from carla_bridge.embedded.raycast import hit_boxes, ray_boxes
-from carla_bridge.embedded.roads import DEFAULT_SPEED_LIMIT_KMH, Roads
-from carla_bridge.embedded.signs import sign_actors
-from carla_bridge.embedded.types import Box, Instances, Label, Pose, Town
 from carla_bridge.embedded.walkers import LedWalkers
 
 SPEED_LIMIT_EVERY = 10  # frames between two look-ups of the road under a vehicle
@@ -73,7 +81,7 @@ class Collision:
     other_label: Label = Label.NONE  # of what was hit
 
 
-class World:
+class World(LightSetters):
     """One episode in one town. Not thread-safe: one thread calls it (instances() may then be used by others)."""
 
     def __init__(
@@ -98,18 +106,24 @@ class World:
         self._prototype_index = {name: k for k, name in enumerate(self._shapes)}
         self._bodies = Bodies()
         self._led = LedWalkers(self._bodies)
+        self._sliders = Sliders(self._bodies)
+        self._carried, self._friction = CarriedProps(), FrictionTriggers(self._bodies)
         self._physics: dict[int, VehiclePhysics] = {}
+        self.commands = ActorCommands(self._bodies, self.actors, self._physics)
+        self._attached: dict[int, Actor] = {}
+        self._forgetful: list[int] = []  # vehicles whose control lasts one step
         self._grid = build_solid_grid(town.solids)
         self._solid_labels = [box.label for box in town.solids if box.centre.z + box.extent[2] > CURB_HEIGHT]
-        self._solid_rays = ray_boxes(town.solids)
+        self.ground = Ground(town.ground)
         self._roads = Roads(town)
+        self._sight = Sight(town.solids, self._bodies, self._roads)
         self._lights = LightBoard(town.lights, first_id, seed)
         self.next_id += len(self._lights.actors)
         self.actors.update((actor.id, actor) for actor in self._lights.actors)
         self.actors.update((actor.id, actor) for actor in sign_actors(town.signs, self.next_id))
         self.next_id += len(town.signs)
-        self._light_prototypes = np.array([self._prototype_index[LIGHT_PROTOTYPE[s]] for s in LightState], np.int32)
-        self._head_matrices = np.array([light.head.matrix() for light in town.lights], np.float32).reshape(-1, 4, 4)
+        self._stop_signs = StopSigns(town.signs)
+        self._stage = Stage(self._prototype_index, self._lights, self._bodies, self._carried, self._sliders)
         above = town.spawn_points[0] if town.spawn_points else Pose()
         self.spectator_id = self._add(
             Actor(self._take_id(), "spectator", ActorKind.SPECTATOR, Pose(above.x, above.y, 20.0, -30.0, above.yaw))
@@ -135,7 +149,9 @@ class World:
         if parent_id and parent_id not in self.actors:
             raise SpawnError(f"Spawn failed because there is no parent actor {parent_id}")
         world_pose = compose(self.actors[parent_id].pose, pose) if parent_id else pose
-        actor = Actor(
+        name = prototype_name(type_id)
+        has_body = kind in _BODIES and name is not None and not parent_id
+        actor = (Embodied if has_body else Actor)(
             0,
             type_id,
             kind,
@@ -148,7 +164,6 @@ class World:
             stream_id=stream_id,
             semantic_tags=semantic_tags_of(type_id),
         )
-        name = prototype_name(type_id)
         shape = self._shapes[name] if name is not None else None
         if kind in _BODIES and name is not None and shape is not None:
             actor.prototype = self._prototype_index[name]
@@ -158,14 +173,23 @@ class World:
                 raise SpawnError("Spawn failed because of collision at spawn position")
         actor.id = self._take_id()
         self._add(actor)
-        if kind in _BODIES and shape is not None and name is not None and not parent_id:
+        if isinstance(actor, Embodied):
             parameters = {}
             if kind == ActorKind.VEHICLE:
-                physics = self._physics[actor.id] = default_physics(physics_class(type_id), actor.extent)
-                parameters = vehicle_parameters(physics, actor.extent)
+                model = model_of(type_id, physics_class(type_id))
+                physics = self._physics[actor.id] = default_physics(model, actor.extent)
+                parameters = vehicle_parameters(physics, actor.extent, model)
                 actor.speed_limit_kmh = self._roads.speed_limit_kmh(actor.pose.x, actor.pose.y, DEFAULT_SPEED_LIMIT_KMH)
-                actor.control.gear = 1
+                actor.control = VehicleControl(gear=1)
+                if actor.attribute("sticky_control", "true").lower() == "false":
+                    self._forgetful.append(actor.id)
+            elif kind == ActorKind.PROP:
+                parameters = prop_parameters(actor)
             self._bodies.add(actor, shape, parameters)
+        elif actor.prototype is not None and shape is not None:
+            self._carried.add(actor, shape)
+        elif type_id == FRICTION_TRIGGER:
+            self._friction.add(actor)
         return actor
 
     def destroy(self, actor_id: int) -> bool:
@@ -175,11 +199,19 @@ class World:
             return False
         del self.actors[actor_id]
         self._physics.pop(actor_id, None)
+        self.commands.forget(actor_id)
+        self._carried.remove(actor_id)
+        self._sliders.forget(actor_id)
+        self._friction.forget(actor_id)
+        self._attached.pop(actor_id, None)
+        if actor_id in self._forgetful:
+            self._forgetful.remove(actor_id)
         if actor_id in self._bodies.row_of:
             self._bodies.remove(actor_id)
-        for child in self.actors.values():
+        for child in list(self._attached.values()):
             if child.parent_id == actor_id:
                 child.parent_id, child.relative = 0, None
+                self._attached.pop(child.id, None)
         return True
 
     def _take_id(self) -> int:
@@ -188,6 +220,8 @@ class World:
 
     def _add(self, actor: Actor) -> Actor:
         self.actors[actor.id] = actor
+        if actor.relative is not None:
+            self._attached[actor.id] = actor
         return actor
 
     def _occupied(self, actor: Actor) -> bool:
@@ -216,14 +250,20 @@ class World:
         substeps = max(1, math.ceil(delta_s / MAX_SUBSTEP_S - 1e-6))
         before = self._bodies.state[:, c.VX : c.VZ + 1].copy()
         self._led.set_off(delta_s)
+        self.commands.begin_step(delta_s)
+        self._sliders.slow(delta_s)
+        self._friction.step()
         self._advance(substeps, delta_s / substeps)
         self._led.arrive(on_plane=self.town.ground is None)
+        for hit in self.collisions:
+            if hit.other_id and self.actors[hit.other_id].kind == ActorKind.VEHICLE:
+                self._sliders.knock_down(self.actors[hit.actor_id], math.hypot(*hit.normal_impulse))
         self._bodies.sync(before, delta_s)
         self._lights.step(delta_s)
         self._update_vehicles()
-        for actor in self.actors.values():
-            if actor.relative is not None:
-                self._follow_parent(actor)
+        for actor in self._attached.values():
+            self._follow_parent(actor)
+        self._carried.remember()
 
     def _advance(self, substeps: int, dt: float) -> None:
         bodies, grid = self._bodies, self._grid
@@ -233,6 +273,7 @@ class World:
             bodies.state,
             bodies.param,
             bodies.control,
+            self.ground.terrain,
             grid.boxes,
             grid.starts,
             grid.items,
@@ -256,26 +297,29 @@ class World:
 
     def _update_vehicles(self) -> None:
         """The reported gear, the light and the speed limit of each vehicle; walkers face where they go."""
-        state = self._bodies.state
-        at = self._lights.triggers.governing(state[:, c.X], state[:, c.Y], state[:, c.YAW], self._bodies.param[:, c.EX])
-        for row, (actor, light) in enumerate(zip(self._bodies.actors, at.tolist(), strict=True)):
-            if actor.kind == ActorKind.VEHICLE:
-                actor.at_light_id, actor.at_light_state = 0, LightState.GREEN
-                if light >= 0:
-                    actor.at_light_id = self._lights.actors[light].id
-                    actor.at_light_state = self._lights.statuses[light].state
-                if (self.frame + row) % SPEED_LIMIT_EVERY == 0:
-                    pose = actor.pose
-                    actor.speed_limit_kmh = self._roads.speed_limit_kmh(pose.x, pose.y, actor.speed_limit_kmh)
-                if not actor.control.manual_gear_shift:
-                    speed = math.hypot(actor.velocity[0], actor.velocity[1])
-                    actor.control.gear = reported_gear(speed, -1.0 if actor.control.reverse else 1.0)
-                if actor.attribute("sticky_control", "true").lower() == "false":
-                    self.apply_vehicle_control(actor.id)
-            elif actor.kind == ActorKind.WALKER and actor.walker.speed > 0.0:
-                dx, dy = actor.walker.direction[:2]
-                if dx or dy:
-                    state[row, c.YAW] = math.atan2(dy, dx)
+        bodies, state = self._bodies, self._bodies.state
+        where = state[:, c.X], state[:, c.Y], state[:, c.YAW], bodies.param[:, c.EX]
+        at = self._lights.triggers.governing(*where)
+        speed = np.hypot(state[:, c.VX], state[:, c.VY])
+        stopped = self._stop_signs.held(bodies.ids.tolist(), *where, speed, self.delta_s)
+        vehicles, report = bodies.param[:, c.KIND] == c.VEHICLE, bodies.report
+        report[:, r.LIGHT_ID] = np.array([*(actor.id for actor in self._lights.actors), 0])[at]  # the last for no light
+        lamps = np.array([*(status.state for status in self._lights.statuses), 0])[at]
+        report[:, r.LIGHT_STATE] = np.where(
+            at >= 0, lamps, np.where(stopped, int(LightState.RED), int(LightState.GREEN))
+        )
+        due = vehicles & ((self.frame + np.arange(len(vehicles))) % SPEED_LIMIT_EVERY == 0)
+        for row in np.flatnonzero(due).tolist():
+            x, y, otherwise = report[row, 0], report[row, 1], report[row, r.SPEED_LIMIT]
+            report[row, r.SPEED_LIMIT] = self._roads.speed_limit_kmh(float(x), float(y), float(otherwise))
+        shifts = vehicles & (report[:, r.MANUAL] == 0.0)
+        report[shifts, r.GEAR] = state[shifts, c.GEAR]
+        for actor_id in self._forgetful:
+            self.apply_vehicle_control(actor_id)
+        dx, dy = report[:, r.WALK_X], report[:, r.WALK_Y]
+        walks = ~vehicles & (report[:, r.WALK_SPEED] > 0.0) & ((dx != 0.0) | (dy != 0.0))
+        walks &= ~self._sliders.lying()
+        state[walks, c.YAW] = np.arctan2(dy[walks], dx[walks])
 
     def _follow_parent(self, actor: Actor) -> None:
         parent = self.actors[actor.parent_id]
@@ -285,6 +329,11 @@ class World:
         actor.pose = compose(parent.pose, actor.relative)
         actor.velocity, actor.angular_velocity = parent.velocity, parent.angular_velocity
         actor.acceleration = parent.acceleration
+
+    @property
+    def bodies(self) -> Bodies:
+        """Vehicles, walkers and props that stand on their own; to be read only."""
+        return self._bodies
 
     @property
     def map(self) -> Any:
@@ -316,12 +365,16 @@ class World:
         manual: bool = False,
         gear: int = 0,
     ) -> None:
-        actor = self._get(actor_id, ActorKind.VEHICLE)
+        self._get(actor_id, ActorKind.VEHICLE)
+        if not self.commands.takes(actor_id):
+            return
         throttle, steer, brake = _clamp(throttle, 0.0), _clamp(steer, -1.0), _clamp(brake, 0.0)
-        shown = gear if manual else (-1 if reverse else max(1, actor.control.gear))
-        actor.control = VehicleControl(throttle, steer, brake, hand_brake, reverse, manual, shown)
-        direction = float(np.sign(gear)) if manual else 1.0
         row = self._row(actor_id)
+        report = self._bodies.report[row]
+        shown = gear if manual else (-1 if reverse else max(1.0, report[r.GEAR]))
+        report[r.CONTROL] = throttle, steer, brake, hand_brake, reverse, manual, shown
+        direction = float(np.sign(gear)) if manual else 1.0
+        self._bodies.control[row, c.MANUAL], self._bodies.control[row, c.WANTED_GEAR] = float(manual), float(gear)
         self._bodies.control[row, c.THROTTLE : c.DIRECTION + 1] = (  # a list of columns would cost ten times as much
             throttle,
             steer,
@@ -332,14 +385,19 @@ class World:
 
     def apply_walker_control(self, actor_id: int, direction: Vec3, speed: float, jump: bool = False) -> None:
         actor = self._get(actor_id, ActorKind.WALKER)
+        if not self.commands.walks(actor_id, jump=jump):
+            return
         length = math.sqrt(sum(d * d for d in direction))
         unit = (direction[0] / length, direction[1] / length, direction[2] / length) if length > 0.0 else (0.0,) * 3
         actor.walker = WalkerControl(unit, speed, jump)
-        self._bodies.control[self._row(actor_id), [c.WALK_X, c.WALK_Y]] = unit[0] * speed, unit[1] * speed
+        if not self._sliders.is_down(actor_id):
+            self._bodies.control[self._row(actor_id), [c.WALK_X, c.WALK_Y]] = unit[0] * speed, unit[1] * speed
 
     def lead_walker(self, actor_id: int, feet: Pose, speed: float) -> None:
         """Let a walker go to where its feet shall be at the end of the next step."""
-        self._led.lead(self._get(actor_id, ActorKind.WALKER), feet, speed)
+        walker = self._get(actor_id, ActorKind.WALKER)
+        if not self._sliders.is_down(actor_id):
+            self._led.lead(walker, feet, speed)
 
     def set_pose(self, actor_id: int, pose: Pose) -> None:
         """Teleport; for an attached actor the pose is relative. The velocity stays."""
@@ -361,11 +419,6 @@ class World:
         """Only the turn about z moves an upright body."""
         if self._bodies.param[self._row(actor_id), c.INV_MASS] > 0.0:
             self._bodies.state[self._row(actor_id), c.YAW_RATE] = math.radians(degrees_s[2])
-
-    def add_impulse(self, actor_id: int, impulse: Vec3) -> None:
-        """impulse [N s], at the centre of mass."""
-        row = self._row(actor_id)
-        self._bodies.state[row, [c.VX, c.VY, c.VZ]] += np.array(impulse) * self._bodies.param[row, c.INV_MASS]
 
     def set_simulate_physics(self, actor_id: int, enabled: bool) -> None:
         self._row(actor_id)
@@ -392,7 +445,7 @@ class World:
         self._get(actor_id, ActorKind.VEHICLE)
 
     def set_vehicle_lights(self, actor_id: int, flags: int) -> None:
-        self._get(actor_id, ActorKind.VEHICLE).light_flags = flags
+        self._get(actor_id, ActorKind.VEHICLE).light_flags = flags & 0xFFFFFFFF
 
     def physics_control(self, actor_id: int) -> VehiclePhysics:
         actor = self._get(actor_id, ActorKind.VEHICLE)
@@ -401,8 +454,10 @@ class World:
     def set_physics_control(self, actor_id: int, physics: VehiclePhysics) -> None:
         """Wheel positions are reported only: they keep their default places."""
         actor = self._get(actor_id, ActorKind.VEHICLE)
-        parameters = vehicle_parameters(physics, actor.extent)
+        model = model_of(actor.type_id, physics_class(actor.type_id))
+        parameters = vehicle_parameters(physics, actor.extent, model)
         self._physics[actor_id] = keep_wheel_places(physics, self._physics[actor_id])
+        self._friction.leave(actor_id)
         self._bodies.set_parameters(actor_id, parameters)
 
     def wheel_steer_angle(self, actor_id: int, wheel: int) -> float:
@@ -410,76 +465,15 @@ class World:
         self._get(actor_id, ActorKind.VEHICLE)
         return math.degrees(self._bodies.state[self._row(actor_id), c.WHEEL_ANGLE]) if wheel in (0, 1) else 0.0
 
-    # --- traffic lights ---------------------------------------------------------------------------------------------
-
-    def _light(self, actor_id: int) -> LightStatus:
-        light = self._get(actor_id, ActorKind.TRAFFIC_LIGHT).light
-        assert light is not None
-        return light
-
-    def set_light_state(self, actor_id: int, state: LightState | int) -> None:
-        """Shown until the group's clock next changes this light (freeze the lights to keep it)."""
-        light = self._light(actor_id)
-        light.state, light.elapsed_s = LightState(state), 0.0
-
-    def set_light_times(
-        self, actor_id: int, green_s: float | None = None, yellow_s: float | None = None, red_s: float | None = None
-    ) -> None:
-        light = self._light(actor_id)
-        light.green_s = light.green_s if green_s is None else green_s
-        light.yellow_s = light.yellow_s if yellow_s is None else yellow_s
-        light.red_s = light.red_s if red_s is None else red_s
-
-    def freeze_lights(self, frozen: bool) -> None:
-        self._lights.freeze(frozen)
-
-    def reset_lights(self, actor_id: int | None = None) -> None:
-        """All groups, or that of one light, back to where they started the episode."""
-        self._lights.reset(None if actor_id is None else self._light(actor_id))
-
-    def group_lights(self, actor_id: int) -> list[int]:
-        """The lights of this light's junction, itself included."""
-        return self._lights.group_of(self._light(actor_id))
-
-    def light_boxes(self, actor_id: int) -> list[Box]:
-        """World boxes of a light's lamp housings."""
-        self._light(actor_id)
-        head = self._shapes["light_off"]
-        return [self._lights.head_box(k, head) for k, a in enumerate(self._lights.actors) if a.id == actor_id]
-
     # --- what is where ----------------------------------------------------------------------------------------------
 
     def cast_ray(self, a: Vec3, b: Vec3) -> list[tuple[Vec3, Label]]:
         """Where the segment enters solids, bodies and the ground, nearest first."""
-        hits: list[tuple[float, Label]] = []
-        for boxes in (self._solid_rays, self._bodies.ray_boxes()):
-            entry = hit_boxes(
-                np.asarray(a, np.float64),
-                np.asarray(b, np.float64),
-                boxes.centres,
-                boxes.axes,
-                boxes.extents,
-                boxes.radii,
-            )
-            hits += [(float(entry[k]), Label(int(boxes.labels[k]))) for k in np.flatnonzero(entry >= 0.0)]
-        if a[2] > 0.0 >= b[2]:
-            part = a[2] / (a[2] - b[2])
-            hits.append((part, self._roads.surface(a[0] + part * (b[0] - a[0]), a[1] + part * (b[1] - a[1]))))
-        hits.sort(key=lambda hit: hit[0])
-        return [
-            ((a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1]), a[2] + t * (b[2] - a[2])), label) for t, label in hits
-        ]
+        return self._sight.cast_ray(a, b)
 
     def project_point(self, origin: Vec3, direction: Vec3, distance: float) -> tuple[Vec3, Label] | None:
         """The first thing within `distance` of the origin in a direction."""
-        length = math.sqrt(sum(d * d for d in direction))
-        if length == 0.0:
-            return None
-        k = distance / length
-        hits = self.cast_ray(
-            origin, (origin[0] + k * direction[0], origin[1] + k * direction[1], origin[2] + k * direction[2])
-        )
-        return hits[0] if hits else None
+        return self._sight.project_point(origin, direction, distance)
 
     def level_boxes(self, label: int) -> list[Box]:
         """Boxes of the static world with this label (255: of all)."""
@@ -489,23 +483,7 @@ class World:
 
     def instances(self) -> Instances:
         """What the renderer draws on top of the town: lamp housings, then bodies, then attached props."""
-        lights, bodies = self._lights, self._bodies
-        carried = [a for a in self.actors.values() if a.prototype is not None and a.id not in bodies.row_of]
-        lamps = self._light_prototypes[np.array([status.state for status in lights.statuses], np.int64)]
-        prototypes = [a.prototype for a in bodies.actors] + [a.prototype for a in carried]
-        actors = [*lights.actors, *bodies.actors, *carried]
-        return Instances(
-            np.concatenate([lamps, np.array(prototypes, np.int32)]),
-            np.concatenate(
-                [
-                    self._head_matrices,
-                    bodies.matrices().astype(np.float32),
-                    np.array([a.pose.matrix() for a in carried], np.float32).reshape(-1, 4, 4),
-                ]
-            ),
-            np.array([a.id for a in actors], np.uint32),
-            np.array([a.tint for a in actors], np.float32).reshape(-1, 3),
-        )
+        return self._stage.instances()
 
 
 def _set_box(actor: Actor, shape: Shape) -> None:

@@ -85,6 +85,24 @@ def test_a_crosswalk_joins_two_kerbs() -> None:
     assert kerb[:, 2] == pytest.approx(np.full(len(kerb), 0.15))
 
 
+def test_roads_are_crossed_from_kerb_to_kerb() -> None:
+    """The sidewalks keep their margin, and the road reaches up to it."""
+    walkways = [
+        rectangle(0.0, 0.0, 40.0, 3.0, 0.15),
+        rectangle(0.0, 3.0, 40.0, 11.0, 0.0, WalkArea.ROAD),
+        rectangle(0.0, 11.0, 40.0, 14.0, 0.15),
+    ]
+    mesh = polygon_mesh(walkways)
+    check_polygons(mesh)
+    assert len(islands(mesh.polygons)) == 1
+    parts = shapes(mesh)
+    assert sum(part.area for part in parts) == pytest.approx(39.4 * 13.4)
+    walk = shapely.union_all([part for part, area in zip(parts, mesh.areas, strict=True) if area == SIDEWALK])
+    assert walk.area == pytest.approx(2 * 39.4 * 2.4)
+    lane = mesh.vertices[(mesh.vertices[:, 1] > 4.0) & (mesh.vertices[:, 1] < 10.0)]
+    assert lane[:, 2] == pytest.approx(np.zeros(len(lane)))
+
+
 def test_a_bridge_lies_above_what_it_crosses() -> None:
     mesh = polygon_mesh([rectangle(-20, -2, 20, 2, 0.0), rectangle(-2, -20, 2, 20, 6.0)])
     found = islands(mesh.polygons)
@@ -162,8 +180,15 @@ def test_towns_can_be_walked_through(name: str) -> None:
     mesh = polygon_mesh(town.walkways, town.solids)
     check_polygons(mesh)
     parts = shapes(mesh)
-    sizes = sorted((sum(parts[k].area for k in island) for island in islands(mesh.polygons)), reverse=True)
-    assert sizes[0] > 0.3 * sum(sizes)
+
+    def largest_share(numbers: list[int]) -> float:
+        found = islands(tuple(mesh.polygons[k] for k in numbers))
+        sizes = [sum(parts[numbers[k]].area for k in island) for island in found]
+        return max(sizes) / sum(sizes)
+
+    on_foot = [k for k, area in enumerate(mesh.areas) if area in (SIDEWALK, CROSSWALK)]
+    assert largest_share(on_foot) > 0.3  # a village has sidewalks in places only
+    assert largest_share(list(range(len(parts)))) > 0.95
     assert WalkArea.CROSSWALK in mesh.areas
     file = navigation_file(town)
     assert file is not None

@@ -13,7 +13,7 @@ from shapely import affinity
 from world_helpers import WALL, car, make_world, run
 
 from carla_bridge.embedded import columns as c
-from carla_bridge.embedded.collision import box_contact, resolve_pair
+from carla_bridge.embedded.collision import box_contact, near_bodies, resolve_pair
 from carla_bridge.embedded.types import Label, Pose
 from carla_bridge.embedded.world import SpawnError
 
@@ -168,3 +168,89 @@ def test_a_pile_up_comes_to_rest_without_overlap():
         assert math.hypot(*world.actors[one].velocity) < 0.2
         for two in cars[k + 1 :]:
             assert overlap_m2(world, one, two) < 0.02
+
+
+def test_a_cone_flies_off_and_the_car_hardly_slows():
+    world = make_world()
+    ego = car(world)
+    cone = world.spawn("static.prop.trafficcone01", 1, {}, Pose(6.0, 0.6, 0.0)).id
+    world.set_target_velocity(ego, (15.0, 0.0, 0.0))
+    fastest = 0.0
+    for _ in range(10):
+        world.step(0.05)
+        fastest = max(fastest, math.hypot(*world.actors[cone].velocity))
+    assert 13.0 < fastest < 1.2 * 15.0  # an elastic push by something far heavier would give twice the speed
+    assert world.actors[ego].velocity[0] > 14.3
+    world.apply_vehicle_control(ego, brake=1.0)
+    run(world, 6.0)
+    assert math.hypot(*world.actors[cone].velocity) == 0.0  # it slides to rest,
+    assert world.actors[cone].angular_velocity == (0.0, 0.0, 0.0)
+    assert world.actors[cone].pose.x > 8.0
+    assert world.actors[cone].pose.z == 0.0
+
+
+def test_heavy_things_stay_and_flat_ones_are_driven_over():
+    world = make_world()
+    left, right = car(world, 0.0, -10.0), car(world, 0.0, 10.0)
+    kiosk = world.spawn("static.prop.kiosk_01", 1, {}, Pose(6.0, -10.0, 0.0)).id
+    world.spawn("static.prop.dirtdebris01", 1, {}, Pose(6.0, 10.0, 0.0))
+    for ego in (left, right):
+        world.set_target_velocity(ego, (10.0, 0.0, 0.0))
+    run(world, 1.0)
+    assert world.actors[kiosk].pose.x == 6.0
+    assert world.actors[left].velocity[0] < 0.5
+    assert world.actors[right].velocity[0] > 9.0
+
+
+def test_a_walker_hit_hard_lies_down_and_does_not_hold_the_car():
+    world = make_world()
+    ego = car(world)
+    walker = world.spawn("walker.pedestrian.0001", 1, {}, Pose(8.0, 0.0, 0.93)).id
+    world.apply_walker_control(walker, (-1.0, 0.0, 0.0), 1.4)
+    world.set_target_velocity(ego, (10.0, 0.0, 0.0))
+    run(world, 1.0)
+    assert world.actors[ego].velocity[0] > 8.0
+    world.apply_vehicle_control(ego, brake=1.0)
+    run(world, 5.0)
+    x = world.actors[walker].pose.x
+    world.apply_walker_control(walker, (-1.0, 0.0, 0.0), 1.4)
+    run(world, 1.0)
+    assert world.actors[walker].pose.x == pytest.approx(x, abs=1e-3)  # it does not get up again
+    instances = world.instances()
+    up = instances.matrices[instances.actor_ids.tolist().index(walker)][:3, 2]
+    assert abs(up[2]) < 1e-6  # what was up lies flat
+    world.apply_vehicle_control(ego, throttle=0.6)
+    run(world, 4.0)
+    assert world.actors[ego].velocity[0] > 5.0
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000))
+def test_neighbours_are_those_whose_circles_meet(seed):
+    rng = np.random.default_rng(seed)
+    state, param = np.zeros((40, c.STATE_COLUMNS)), np.zeros((40, c.PARAM_COLUMNS))
+    state[:, [c.X, c.Y]] = rng.uniform(-30.0, 30.0, (40, 2))
+    param[:, [c.EX, c.EY]] = rng.uniform(0.1, 4.0, (40, 2))
+    param[:, c.COLLIDES], param[:, c.INV_MASS] = rng.random(40) < 0.9, rng.random(40) < 0.8
+    first, items, _ = near_bodies(state, param)
+    expected = [
+        (a, b)
+        for a in range(40)
+        for b in range(a + 1, 40)
+        if param[a, c.COLLIDES] * param[b, c.COLLIDES]
+        and param[a, c.INV_MASS] + param[b, c.INV_MASS]
+        and math.dist(state[a, [c.X, c.Y]], state[b, [c.X, c.Y]])
+        < math.hypot(*param[a, [c.EX, c.EY]]) + math.hypot(*param[b, [c.EX, c.EY]])
+    ]
+    assert [(a, int(b)) for a in range(40) for b in items[first[a] : first[a + 1]]] == expected
+
+
+def test_pairs_looked_at_grow_with_the_number_of_cars():
+    def looked(count: int) -> int:  # a car every 8 m on streets 40 m apart: a full town of that many cars
+        state, param = np.zeros((count, c.STATE_COLUMNS)), np.zeros((count, c.PARAM_COLUMNS))
+        state[:, c.X], state[:, c.Y] = 8.0 * (np.arange(count) % 20), 40.0 * (np.arange(count) // 20)
+        param[:, [c.EX, c.EY]], param[:, [c.COLLIDES, c.INV_MASS]] = (2.4, 0.95), (1.0, 1e-3)
+        return int(near_bodies(state, param)[2])
+
+    assert 0 < looked(600) <= 11 * looked(60)
+    assert looked(600) < 600 * 2

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from world_helpers import car, make_world, run
 
-from carla_bridge.embedded.dynamics import (
+from carla_bridge.embedded.types import Pose
+from carla_bridge.embedded.vehicle_physics import (
     AIR_DENSITY,
     DEFAULT_TIRE_FRICTION,
     ENGINE_BRAKE_M_S2,
@@ -21,7 +22,6 @@ from carla_bridge.embedded.dynamics import (
     ROLLING_COEFFICIENT,
     WHEELBASE_SHARE,
 )
-from carla_bridge.embedded.types import Pose
 
 
 def speed_of(world, actor_id: int) -> float:

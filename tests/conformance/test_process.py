@@ -11,6 +11,7 @@ from collections.abc import Callable
 from subprocess import Popen
 
 import carla
+import psutil
 
 Start = Callable[..., "tuple[Popen[str], int]"]
 
@@ -52,3 +53,11 @@ def test_ends_at_once_while_it_starts() -> None:
     time.sleep(1.5)  # importing or loading
     process.terminate()
     process.wait(5.0)
+
+
+def test_binds_to_loopback_unless_told_otherwise(start_world: Start) -> None:
+    for options, expected in (((), "127.0.0.1"), (("--host", "0.0.0.0"), "0.0.0.0")):
+        process, port = start_world(*options)
+        listening = [c for c in psutil.Process(process.pid).net_connections("inet") if c.status == psutil.CONN_LISTEN]
+        assert {c.laddr.port for c in listening} == {port, port + 1}
+        assert {c.laddr.ip for c in listening} == {expected}

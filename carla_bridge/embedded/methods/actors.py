@@ -8,7 +8,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from carla_bridge.embedded.actors import Actor, ActorKind
-from carla_bridge.embedded.messages import ActorDescription, Wire, pack_vector, unpack_pose, unpack_vector
+from carla_bridge.embedded.messages import (
+    ActorDescription,
+    Wire,
+    number,
+    pack_vector,
+    unpack_location,
+    unpack_pose,
+    unpack_vector,
+    whole,
+)
 from carla_bridge.embedded.rpc import Call, CarlaError, MethodTable
 from carla_bridge.embedded.snapshot import actor_record
 
@@ -16,6 +25,7 @@ if TYPE_CHECKING:
     from carla_bridge.embedded.server import Server
 
 methods = MethodTable()
+MAX_ANGULAR = 1e13
 
 
 @contextlib.contextmanager
@@ -49,7 +59,8 @@ def spawn_actor_with_parent(
     call: Call[Server], description: Wire, transform: Wire, parent_id: int, attachment: int = 0, socket: str = ""
 ) -> Wire:
     """A spring arm (attachment 1 and 2) is held rigidly; sockets do not exist here."""
-    actor = call.server.spawn(ActorDescription.unpack(description), unpack_pose(transform), parent_id, attachment)
+    description, pose = ActorDescription.unpack(description), unpack_pose(transform)
+    actor = call.server.spawn(description, pose, whole(parent_id), whole(attachment))
     return actor_record(actor, call.server.streams)
 
 
@@ -116,7 +127,50 @@ def disable_actor_constant_velocity(call: Call[Server], actor_id: int) -> None:
 @methods.void
 def add_actor_impulse(call: Call[Server], actor_id: int, impulse: Wire) -> None:
     with addressing(actor_id):
-        call.server.world.add_impulse(actor_id, unpack_vector(impulse))
+        call.server.world.commands.add_impulse(actor_id, unpack_vector(impulse))
+
+
+@methods.void
+def add_actor_impulse_at_location(call: Call[Server], actor_id: int, impulse: Wire, location: Wire) -> None:
+    with addressing(actor_id):
+        call.server.world.commands.add_impulse(actor_id, unpack_vector(impulse), unpack_location(location))
+
+
+@methods.void
+def add_actor_force(call: Call[Server], actor_id: int, force: Wire) -> None:
+    with addressing(actor_id):
+        call.server.world.commands.add_force(actor_id, unpack_vector(force))
+
+
+@methods.void
+def add_actor_force_at_location(call: Call[Server], actor_id: int, force: Wire, location: Wire) -> None:
+    with addressing(actor_id):
+        call.server.world.commands.add_force(actor_id, unpack_vector(force), unpack_location(location))
+
+
+def _angular(wire: Wire) -> tuple[float, float, float]:
+    """CARLA's units of it (vehicle_commands.ANGULAR_UNIT) are small."""
+    x, y, z = wire[:3]
+    return number(x, MAX_ANGULAR), number(y, MAX_ANGULAR), number(z, MAX_ANGULAR)
+
+
+@methods.void
+def add_actor_angular_impulse(call: Call[Server], actor_id: int, impulse: Wire) -> None:
+    """The client's `add_torque()` sends this too."""
+    with addressing(actor_id):
+        call.server.world.commands.add_angular_impulse(actor_id, _angular(impulse))
+
+
+@methods.void
+def add_actor_torque(call: Call[Server], actor_id: int, torque: Wire) -> None:
+    with addressing(actor_id):
+        call.server.world.commands.add_torque(actor_id, _angular(torque))
+
+
+@methods.void
+def set_actor_dead(call: Call[Server], actor_id: int) -> None:
+    with addressing(actor_id):
+        call.server.world.commands.kill(actor_id)
 
 
 @methods.void
@@ -141,4 +195,11 @@ def set_actor_enable_gravity(call: Call[Server], actor_id: int, enabled: bool) -
 def apply_control_to_walker(call: Call[Server], actor_id: int, control: Wire) -> None:
     direction, speed, jump = control[:3]
     with addressing(actor_id):
-        call.server.world.apply_walker_control(actor_id, unpack_vector(direction), float(speed), bool(jump))
+        call.server.world.apply_walker_control(actor_id, unpack_vector(direction), number(speed), bool(jump))
+
+
+@methods.void
+def set_walker_state(call: Call[Server], actor_id: int, transform: Wire, speed: float) -> None:
+    """How the client's own pedestrian navigation moves a walker: the place of its feet each tick, and its speed."""
+    with addressing(actor_id):
+        call.server.world.lead_walker(actor_id, unpack_pose(transform), number(speed))

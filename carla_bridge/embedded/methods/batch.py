@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from carla_bridge.embedded.messages import ActorDescription, Wire, number, unpack_pose
+from carla_bridge.embedded.messages import ActorDescription, Wire, unpack_pose, unpack_vehicle_control, whole
 from carla_bridge.embedded.methods import actors, signals, vehicles
 from carla_bridge.embedded.rpc import Call, CarlaError, Envelope, MethodTable, describe
 
@@ -20,41 +20,28 @@ MAX_DEPTH = 16  # of commands that follow a spawn, and spawn themselves
 Command = Callable[..., Any]
 
 
-def _walker_state(call: Call[Server], actor_id: int, transform: Wire, speed: float) -> None:
-    """How the client's own pedestrian navigation moves a walker: the place of its feet each tick, and its speed."""
-    with actors.addressing(actor_id):
-        call.server.world.lead_walker(actor_id, unpack_pose(transform), number(speed))
-
-
 def _vehicle_lights(call: Call[Server], actor_id: int, flags: int) -> None:
     vehicles.set_vehicle_light_state(call, actor_id, [flags])
-
-
-def _unsupported(what: str) -> Command:
-    def refuse(call: Call[Server], *_: object) -> None:
-        raise CarlaError(f"batch command {what} is not supported by the embedded world")
-
-    return refuse
 
 
 # Index of the command's variant on the wire -> (name, what it does); the payload's first element is the actor's id.
 COMMANDS: dict[int, Command] = {
     CONTROL: vehicles.apply_control_to_vehicle,
-    3: _unsupported("ApplyVehicleAckermannControl"),
+    3: vehicles.apply_ackermann_control_to_vehicle,
     4: actors.apply_control_to_walker,
     5: vehicles.apply_physics_control,
     6: actors.set_actor_transform,
-    7: _walker_state,
+    7: actors.set_walker_state,
     8: actors.set_actor_target_velocity,
     9: actors.set_actor_target_angular_velocity,
     10: actors.add_actor_impulse,
-    11: _unsupported("ApplyForce"),
-    12: _unsupported("ApplyAngularImpulse"),
-    13: _unsupported("ApplyTorque"),
+    11: actors.add_actor_force,
+    12: actors.add_actor_angular_impulse,
+    13: actors.add_actor_torque,
     14: actors.set_actor_simulate_physics,
     15: actors.set_actor_enable_gravity,
     16: vehicles.set_actor_autopilot,
-    17: _unsupported("ShowDebugTelemetry"),
+    17: vehicles.show_vehicle_debug_telemetry,
     18: _vehicle_lights,
     19: actors.set_actor_location,
     21: signals.set_traffic_light_state,
@@ -89,7 +76,7 @@ def _execute(call: Call[Server], command: Wire, depth: int) -> int:
     if index == CONTROL:  # a traffic manager sends one for each car and tick: straight to the world
         actor_id, control = payload
         try:
-            call.server.world.apply_vehicle_control(actor_id, *control[:7])
+            call.server.world.apply_vehicle_control(actor_id, *unpack_vehicle_control(control))
         except KeyError as error:
             raise CarlaError(f"actor {actor_id} not found") from error
         return int(actor_id)
@@ -112,8 +99,8 @@ def _spawn(call: Call[Server], payload: Wire, depth: int) -> int:
     if depth >= MAX_DEPTH:
         raise CarlaError(f"commands behind a spawn may be nested {MAX_DEPTH} deep")
     description, transform, parent, attachment, _socket, do_after = payload[:6]
-    parent_id = int(parent[1]) if parent[0] else 0
-    actor = call.server.spawn(ActorDescription.unpack(description), unpack_pose(transform), parent_id, attachment)
+    parent_id, pose = whole(parent[1]) if parent[0] else 0, unpack_pose(transform)
+    actor = call.server.spawn(ActorDescription.unpack(description), pose, parent_id, whole(attachment))
     for command in do_after:
         _answer(call, _addressed(command, actor.id), depth + 1)
     return actor.id

@@ -63,7 +63,7 @@ def set_episode_settings(call: Call[Server], settings: Wire) -> int:
 def tick_cue(call: Call[Server]) -> int | Awaitable[int]:
     """Synchronous: step. Asynchronous: the number of the frame that the clock will bring next."""
     if call.server.settings.synchronous_mode:
-        return call.server.tick()
+        return call.server.tick(call.connection)
     return call.server.world.frame + 1
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from carla_bridge.embedded.messages import Wire, pack_level_box
+from carla_bridge.embedded.messages import Wire, number, pack_level_box
 from carla_bridge.embedded.methods.actors import addressing
 from carla_bridge.embedded.rpc import Call, CarlaError, MethodTable
 
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 methods = MethodTable()
 KNOWN_STATES = range(4)  # red, yellow, green, off
+
+
+def _duration(seconds: float) -> float:
+    return max(0.0, number(seconds))
 
 
 @methods.void
@@ -26,24 +30,24 @@ def set_traffic_light_state(call: Call[Server], actor_id: int, state: int) -> No
 @methods.void
 def set_traffic_light_green_time(call: Call[Server], actor_id: int, seconds: float) -> None:
     with addressing(actor_id):
-        call.server.world.set_light_times(actor_id, green_s=float(seconds))
+        call.server.world.set_light_times(actor_id, green_s=_duration(seconds))
 
 
 @methods.void
 def set_traffic_light_yellow_time(call: Call[Server], actor_id: int, seconds: float) -> None:
     with addressing(actor_id):
-        call.server.world.set_light_times(actor_id, yellow_s=float(seconds))
+        call.server.world.set_light_times(actor_id, yellow_s=_duration(seconds))
 
 
 @methods.void
 def set_traffic_light_red_time(call: Call[Server], actor_id: int, seconds: float) -> None:
     with addressing(actor_id):
-        call.server.world.set_light_times(actor_id, red_s=float(seconds))
+        call.server.world.set_light_times(actor_id, red_s=_duration(seconds))
 
 
 @methods.void
 def freeze_all_traffic_lights(call: Call[Server], frozen: bool) -> None:
-    call.server.world.freeze_lights(frozen)
+    call.server.world.freeze_lights(bool(frozen))
 
 
 @methods.void

@@ -20,9 +20,6 @@ log = logging.getLogger(__name__)
 methods = MethodTable()
 
 WAITED_FOR_VALUES = (
-    "get_ackermann_controller_settings",
-    "get_telemetry_data",
-    "get_wheel_pitch_angle",
     "get_gbuffer_token",
     "get_navigation_mesh",
 )
@@ -34,24 +31,11 @@ WAITED_FOR_VOIDS = (
     "console_command",
 )
 NOT_WAITED_FOR = (
-    "add_actor_force",
-    "add_actor_angular_impulse",
-    "add_actor_impulse_at_location",
-    "add_actor_force_at_location",
-    "apply_ackermann_control_to_vehicle",
-    "apply_ackermann_controller_settings",
-    "set_actor_dead",
-    "set_wheel_steer_direction",
-    "set_wheel_pitch_angle",
     "set_bones_transform",
     "blend_pose",
     "get_pose_from_animation",
-    "set_walker_state",
-    "open_vehicle_door",
-    "close_vehicle_door",
     "enable_sensor_for_ros",
     "set_annotations_traverse_translucency",
-    "show_vehicle_debug_telemetry",
     "enable_carsim",
     "use_carsim_road",
     "enable_chrono_physics",

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
+from dataclasses import astuple, fields
 from typing import TYPE_CHECKING
 
+from carla_bridge.embedded.ackermann import AckermannGains, AckermannTarget
 from carla_bridge.embedded.actors import ActorKind
-from carla_bridge.embedded.dynamics import Gear, VehiclePhysics, Wheel
-from carla_bridge.embedded.messages import Wire, pack_vector, unpack_vector
+from carla_bridge.embedded.messages import Wire, number, pack_vector, unpack_vector, unpack_vehicle_control, whole
 from carla_bridge.embedded.methods.actors import addressing, find
 from carla_bridge.embedded.rpc import Call, MethodTable
+from carla_bridge.embedded.vehicle_physics import Gear, VehiclePhysics, Wheel
 
 if TYPE_CHECKING:
     from carla_bridge.embedded.server import Server
 
 methods = MethodTable()
+LAST_WHEEL, ALL_DOORS = 3, 6  # of carla.VehicleWheelLocation, carla.VehicleDoor
 
 
 @methods.void
 def apply_control_to_vehicle(call: Call[Server], actor_id: int, control: Wire) -> None:
-    throttle, steer, brake, hand_brake, reverse, manual, gear = control[:7]
     with addressing(actor_id):
-        call.server.world.apply_vehicle_control(actor_id, throttle, steer, brake, hand_brake, reverse, manual, gear)
+        call.server.world.apply_vehicle_control(actor_id, *unpack_vehicle_control(control))
 
 
 @methods.void
@@ -44,13 +45,80 @@ def get_vehicle_light_state(call: Call[Server], actor_id: int) -> Wire:
 @methods.void
 def set_vehicle_light_state(call: Call[Server], actor_id: int, state: Wire) -> None:
     with addressing(actor_id):
-        call.server.world.set_vehicle_lights(actor_id, int(state[0]))
+        call.server.world.set_vehicle_lights(actor_id, whole(state[0]))
 
 
 @methods.value
 def get_wheel_steer_angle(call: Call[Server], actor_id: int, wheel: int) -> float:
     with addressing(actor_id):
         return call.server.world.wheel_steer_angle(actor_id, wheel)
+
+
+@methods.void
+def set_wheel_steer_direction(call: Call[Server], actor_id: int, wheel: int, degrees: float) -> None:
+    """Accepted: it turns the wheel in the picture only (CARLA's documentation), and wheels are no parts here."""
+    find(call.server, actor_id, ActorKind.VEHICLE)
+    whole(wheel, most=LAST_WHEEL)
+    number(degrees)
+
+
+@methods.value
+def get_wheel_pitch_angle(call: Call[Server], actor_id: int, wheel: int) -> float:
+    with addressing(actor_id):
+        return call.server.world.commands.wheel_pitch(actor_id, whole(wheel))
+
+
+@methods.void
+def set_wheel_pitch_angle(call: Call[Server], actor_id: int, wheel: int, degrees: float) -> None:
+    with addressing(actor_id):
+        call.server.world.commands.set_wheel_pitch(actor_id, whole(wheel), number(degrees))
+
+
+@methods.void
+def open_vehicle_door(call: Call[Server], actor_id: int, door: int) -> None:
+    """Accepted: no client can ask for a door's state, and the bodies here are closed."""
+    find(call.server, actor_id, ActorKind.VEHICLE)
+    whole(door, most=ALL_DOORS)
+
+
+@methods.void
+def close_vehicle_door(call: Call[Server], actor_id: int, door: int) -> None:
+    """Accepted, as `open_vehicle_door`."""
+    find(call.server, actor_id, ActorKind.VEHICLE)
+    whole(door, most=ALL_DOORS)
+
+
+@methods.void
+def show_vehicle_debug_telemetry(call: Call[Server], actor_id: int, enabled: bool = True) -> None:
+    """Accepted: it draws into the simulator's own window, and there is none."""
+    find(call.server, actor_id, ActorKind.VEHICLE)
+
+
+@methods.value
+def get_telemetry_data(call: Call[Server], actor_id: int) -> Wire:
+    with addressing(actor_id):
+        data = call.server.world.commands.telemetry(actor_id)
+    head = [getattr(data, field.name) for field in fields(data)][:-1]
+    return [*head, [list(astuple(wheel)) for wheel in data.wheels]]
+
+
+@methods.void
+def apply_ackermann_control_to_vehicle(call: Call[Server], actor_id: int, control: Wire) -> None:
+    target = AckermannTarget(*(number(value) for value in control[:5]))
+    with addressing(actor_id):
+        call.server.world.commands.steer_to(actor_id, target)
+
+
+@methods.value
+def get_ackermann_controller_settings(call: Call[Server], actor_id: int) -> Wire:
+    with addressing(actor_id):
+        return list(astuple(call.server.world.commands.gains(actor_id)))
+
+
+@methods.void
+def apply_ackermann_controller_settings(call: Call[Server], actor_id: int, settings: Wire) -> None:
+    with addressing(actor_id):
+        call.server.world.commands.set_gains(actor_id, AckermannGains(*(number(value) for value in settings[:6])))
 
 
 @methods.value

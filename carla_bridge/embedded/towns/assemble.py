@@ -14,6 +14,7 @@ from carla_bridge.embedded.towns.site import Site, Style, TownError
 from carla_bridge.embedded.towns.surface import ASPHALT
 from carla_bridge.embedded.towns.xodr import paint, signposts, walks
 from carla_bridge.embedded.towns.xodr.approaches import Frame, frame_of, lane_strips, paths_of
+from carla_bridge.embedded.towns.xodr.areas import union
 from carla_bridge.embedded.towns.xodr.bridges import add_bridges
 from carla_bridge.embedded.towns.xodr.cells import Cells, gather
 from carla_bridge.embedded.towns.xodr.junctions import fill_junctions
@@ -21,6 +22,7 @@ from carla_bridge.embedded.towns.xodr.lights import (
     SETBACK_M,
     Light,
     add_light_post,
+    far_side,
     find_lights,
     hang,
     phases,
@@ -46,6 +48,8 @@ MARGIN_M = 90.0  # land around the roads
 SMALL_MARGIN_SHARE = 0.35  # of the roads' extent
 SIGHT_M = 60.0  # before a stop line: free sight of light and sign
 LARGEST_MAP_M = 60_000.0
+HIGHEST_M = 10_000.0
+SMALLEST_M2 = 1e-6
 CROSSING_STOP_M = 1.2  # the stop line lies this far before a crossing
 
 
@@ -80,10 +84,19 @@ class Ground:
         return 0.0 if self.terrain.flat else float(self.terrain.height(point)[0])
 
 
+def _check_size(roads: list[SampledRoad]) -> None:
+    """Refuses what cannot be a map before anything is built from it."""
+    points = np.concatenate([edge for k in roads for strip in k.strips for edge in (strip.inner, strip.outer)])
+    extent = float(np.ptp(points[:, :2], axis=0).max()) if np.isfinite(points).all() else math.inf
+    if not extent < LARGEST_MAP_M:
+        raise TownError(f"the roads extend over {extent / 1000.0:.3g} km, more than can be built")
+    height = float(np.abs(points[:, 2]).max())
+    if height > HIGHEST_M:
+        raise TownError(f"the roads reach a height of {height:.3g} m, which cannot be built")
+
+
 def _bounds(area: shapely.Geometry) -> tuple[float, float, float, float]:
     x0, y0, x1, y1 = area.bounds
-    if max(x1 - x0, y1 - y0) > LARGEST_MAP_M:
-        raise TownError(f"the roads extend over {max(x1 - x0, y1 - y0) / 1000.0:.0f} km, more than can be built")
     margin = MARGIN_M + SMALL_MARGIN_SHARE * min(max(x1 - x0, y1 - y0), 400.0) * 0.5
     return x0 - margin, y0 - margin, x1 + margin, y1 + margin
 
@@ -111,8 +124,8 @@ def _pave(builder: MeshBuilder, roads: list[SampledRoad], style: Style) -> tuple
     paint.add_markings(builder, roads)
     add_bridges(builder, cells)
     extra = [*fillers, *(k.area for k in corners)]
-    covered = shapely.union_all([*cells.polygons[~cells.bridge], *extra]).buffer(0.002)
-    footprint = shapely.union_all([covered, *cells.polygons[cells.bridge]])
+    covered = union([*cells.polygons[~cells.bridge], *extra]).buffer(0.002)
+    footprint = union([covered, *cells.polygons[cells.bridge]])
     bounds = _bounds(footprint)
     edges, below, lift = road_edges(cells)
     terrain = shape_terrain(edges, below, lift, bounds)
@@ -120,12 +133,11 @@ def _pave(builder: MeshBuilder, roads: list[SampledRoad], style: Style) -> tuple
     for filler in fillers:
         add_area(builder, filler, plane, 0.0, ASPHALT, Label.ROADS, Material.ASPHALT)
     add_raised_areas(builder, [*odd, *corners], kerb_zone, plane, style)
-    add_terrain(builder, terrain, covered, cells, bounds, style)
-    driven = shapely.union_all([*cells.polygons[cells.drivable], *fillers]).buffer(0.002)
+    asphalt = union([*cells.polygons[cells.asphalt & ~cells.bridge], *fillers])
+    add_terrain(builder, terrain, covered, asphalt, cells, bounds, style)
+    driven = union([*cells.polygons[cells.drivable], *fillers]).buffer(0.002)
     shapely.prepare(driven)
-    return Ground(
-        cells, whole, [*odd, *corners], covered, footprint, driven, shapely.union_all(extra), terrain, bounds
-    ), plane
+    return Ground(cells, whole, [*odd, *corners], covered, footprint, driven, union(extra), terrain, bounds), plane
 
 
 def _setback(frame: Frame, crossings: list[shapely.Polygon]) -> float:
@@ -149,25 +161,11 @@ def _lights(
             continue
         far = None
         if style.lights_across and approach.junction is not None:
-            far = _far_side(frame, ground.driven)
+            far = far_side(frame, ground.driven)
         position = signposts.signal_position(roads[signal.road], signal)
         setback = _setback(frame, crossings)
         lights.append(hang(signal, approach, frame, position, ground.driven, ground.at, setback, far))
     return lights
-
-
-def _far_side(frame: Frame, driven: shapely.Geometry) -> float | None:
-    """Across the junction: the first place ahead with no lanes, or with a road's width of room beside it."""
-    ahead = np.arange(6.0, 45.0, 1.0)
-    inside = shapely.contains_xy(driven, *np.array([frame.at(float(a), 0.0) for a in ahead]).T)
-    beside = shapely.contains_xy(driven, *np.array([frame.at(float(a), -frame.half_width - 2.5) for a in ahead]).T)
-    crossed = np.maximum.accumulate(beside)  # the crossing road has been met
-    for a, lane, right, met in zip(ahead, inside, beside, crossed, strict=True):
-        if not lane:
-            return float(a) + 1.0
-        if met and not right:
-            return float(a) + 1.0
-    return None
 
 
 def _placements(
@@ -212,15 +210,29 @@ def _corridor(
     at = length - back if at_end else back
     at = at[(at >= 0.0) & (at <= length)]
     seen = resample(s[order], points[order], at)[:, :2]
-    return shapely.union_all([shapely.LineString([p, target]).buffer(1.0) for p in seen])
+    return union([shapely.LineString([p, target]).buffer(1.0) for p in seen])
+
+
+def _normals(mesh: Mesh) -> Array:
+    """(T, 3) outwards, twice the triangle's area long."""
+    corners = mesh.vertices[mesh.triangles].astype(np.float64)
+    return np.asarray(np.cross(corners[:, 2] - corners[:, 0], corners[:, 1] - corners[:, 0]))
+
+
+def _whole(mesh: Mesh) -> Mesh:
+    """Without triangles of no area, which lanes that taper off leave behind."""
+    return _selected(mesh, np.linalg.norm(_normals(mesh), axis=1) > SMALLEST_M2)
 
 
 def _ground_mesh(mesh: Mesh) -> Mesh:
     """The upward faces of roads, sidewalks and land."""
-    corners = mesh.vertices[mesh.triangles].astype(np.float64)
-    normal = np.cross(corners[:, 2] - corners[:, 0], corners[:, 1] - corners[:, 0])
-    up = normal[:, 2] > 0.3 * np.linalg.norm(normal, axis=1)
-    keep = up & np.isin(mesh.labels, [Label.ROADS, Label.SIDEWALKS, Label.TERRAIN])
+    normal = _normals(mesh)
+    area = np.linalg.norm(normal, axis=1)
+    up = (normal[:, 2] > 0.3 * area) & (area > SMALLEST_M2)
+    return _selected(mesh, up & np.isin(mesh.labels, [Label.ROADS, Label.SIDEWALKS, Label.TERRAIN]))
+
+
+def _selected(mesh: Mesh, keep: BoolArray) -> Mesh:
     used, triangles = np.unique(mesh.triangles[keep], return_inverse=True)
     return Mesh(
         vertices=mesh.vertices[used],
@@ -251,6 +263,7 @@ def build_town(name: str, text: str, style: Style, seed: int) -> Town:
     roads = {k.road.id: k for k in sampled}
     if not any(strip.drivable for k in sampled for strip in k.strips):
         raise TownError("the OpenDRIVE text has no driving lane")
+    _check_size(sampled)
     builder = MeshBuilder()
     ground, plane = _pave(builder, sampled, style)
     crossings = _crossings(sampled, ground)
@@ -269,7 +282,7 @@ def build_town(name: str, text: str, style: Style, seed: int) -> Town:
         name=name,
         opendrive=text,
         spawn_points=spawn_points(sampled),
-        mesh=builder.build(),
+        mesh=_whole(builder.build()),
         lights=_placements(network, roads, lights),
         solids=(*solids, *dressing.solids),
         speed_limits=tuple((road, limit) for road, limit in limits if limit is not None),
@@ -303,7 +316,11 @@ def _paint_stops_and_crossings(
     for outline in crossings:
         areas += [(stripe, float(outline[:, 2].mean())) for stripe in paint.zebra(outline[:, :2], ground.driven)]
     for area, near in areas:
-        paint.add_polygon(builder, area, lambda points, near=near: ground.surface(points, np.full(len(points), near)))
+        paint.add_polygon(builder, area, _near(ground, near))
+
+
+def _near(ground: Ground, near: float) -> HeightOf:
+    return lambda points: ground.surface(points, np.full(len(points), near))
 
 
 def _site(
@@ -322,7 +339,7 @@ def _site(
     posts = [shapely.Point(box.centre.x, -box.centre.y).buffer(1.2) for box in solids]
     return Site(
         footprint=ground.footprint,
-        keep_clear=shapely.union_all([*sight, *posts, *(z.buffer(6.0) for z in zebras)]),
+        keep_clear=union([*sight, *posts, *(z.buffer(6.0) for z in zebras)]),
         verges=verges(sampled, ground.cells, ground.fillers),
         parking=parking_spaces(sampled),
         height=ground.terrain.height,

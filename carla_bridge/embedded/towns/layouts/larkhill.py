@@ -84,7 +84,7 @@ def larkhill() -> Network:
         (
             "hill_rise",
             End("west", 95.0),
-            End("hill", 265.0),
+            End("hill", 265.0, STOP),
             ((-205.0, 40.0), (-168.0, 84.0)),
             _side_street,
             SIDE_KMH,
@@ -101,7 +101,7 @@ def larkhill() -> Network:
         ),
         (
             "orchard_road",
-            End("hill", 60.0),
+            End("hill", 60.0, STOP),
             End("orchard", 170.0, STOP),
             ((-118.0, 190.0), (-62.0, 192.0)),
             _crescent,
@@ -111,7 +111,7 @@ def larkhill() -> Network:
         (
             "orchard_view",
             End("orchard", -10.0, STOP),
-            End("ridge", 150.0),
+            End("ridge", 150.0, STOP),
             ((54.0, 176.0), (100.0, 190.0)),
             _crescent,
             SIDE_KMH,
@@ -128,7 +128,7 @@ def larkhill() -> Network:
         ),
         (
             "ridge_way",
-            End("ridge", 330.0),
+            End("ridge", 330.0, STOP),
             End("east", 100.0, STOP),
             ((196.0, 122.0), (222.0, 88.0)),
             _side_street,

@@ -132,7 +132,7 @@ def thornby() -> Network:
         ),
         ("pond_lane", End("forge", 245.0, STOP), End("pond", 90.0, STOP), ((-128.0, -42.0),), narrow, VILLAGE_KMH, ()),
         ("duck_walk", End("pond", -20.0), End("mill", 190.0), ((-54.0, -110.0),), narrow, VILLAGE_KMH, ()),
-        ("miller_road", End("mill", -4.0), End("ford", 170.0), ((62.0, -124.0),), narrow_parked, VILLAGE_KMH, ()),
+        ("miller_road", End("mill", -4.0), End("ford", 170.0, STOP), ((62.0, -124.0),), narrow_parked, VILLAGE_KMH, ()),
         ("ford_lane", End("ford", 100.0, STOP), End("inn", 268.0, STOP), ((112.0, -66.0),), narrow, VILLAGE_KMH, ()),
         (
             "west_fields",
@@ -146,7 +146,7 @@ def thornby() -> Network:
         (
             "east_fields",
             End("school", 20.0),
-            End("ford", 340.0),
+            End("ford", 340.0, STOP),
             ((156.0, 122.0), (204.0, 108.0), (236.0, 52.0), (216.0, -10.0), (246.0, -78.0), (198.0, -136.0)),
             field,
             VILLAGE_KMH,

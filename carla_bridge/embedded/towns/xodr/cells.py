@@ -95,7 +95,8 @@ def _quad_height(quads: Array, points: Array) -> Array:
 
 def gather(roads: list[SampledRoad]) -> Cells:
     """Cells of all lanes that have a surface; bridges are found among them."""
-    strips, corners, strip_of, place, road_of = [], [], [], [], []
+    strips: list[Strip] = []
+    corners, strip_of, place, road_of = [], [], [], []
     for number, sampled in enumerate(roads):
         for strip in sampled.strips:
             if strip.kind is Kind.NOTHING:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import shapely
 
 from carla_bridge.embedded.towns.surface import KERB_STONE_M
+from carla_bridge.embedded.towns.xodr.areas import common, minus, union
 from carla_bridge.embedded.towns.xodr.cells import SAME_LEVEL_M, SLIVER_M2, Cells, IntArray
 from carla_bridge.embedded.towns.xodr.paving import Raised
 from carla_bridge.embedded.towns.xodr.strips import Kind
@@ -68,17 +69,17 @@ def fill_junctions(
         paved = own[cells.asphalt[own]]
         if not len(paved):
             continue
-        asphalt = shapely.union_all(cells.polygons[paved])
+        asphalt = union(cells.polygons[paved])
         near = _around(cells, asphalt.buffer(ARMS_M), own)
-        taken = shapely.union_all(left_of_raised[near])
-        fills, walks = _gaps(asphalt, taken, shapely.union_all(left_of_raised[near[cells.raised[near]]]))
-        inside = shapely.union_all([asphalt, *fills])
+        taken = union(left_of_raised[near])
+        fills, walks = _gaps(asphalt, taken, union(left_of_raised[near[cells.raised[near]]]))
+        inside = union([asphalt, *fills])
         ends = _ends_of_walks(cells, near, junction)
         fillers.extend(fills)
         corners.extend(Raised(part) for part in walks)
-        corners.extend(_corners(inside, shapely.union_all([taken, *fills, *walks]), ends))
+        corners.extend(_corners(inside, union([taken, *fills, *walks]), ends))
         zones.append(inside)
-    zone = shapely.union_all(zones).buffer(KERB_STONE_M) if zones else shapely.Polygon()
+    zone = union(zones).buffer(KERB_STONE_M) if zones else shapely.Polygon()
     return fillers, corners, zone
 
 
@@ -87,12 +88,13 @@ def _gaps(
 ) -> tuple[list[shapely.Polygon], list[shapely.Polygon]]:
     """Narrow gaps beside the junction's asphalt: to be paved, and (mostly bordered by sidewalks) to be raised."""
     closed = taken.buffer(CLOSING_M, quad_segs=4).buffer(-CLOSING_M, quad_segs=4)
-    closed = shapely.union_all([_without_small_holes(p) for p in _polygons_only(closed, 1.0)])
-    fills, walks = [], []
-    for part in _polygons_only(closed.difference(taken), SLIVER_M2):
+    closed = union([_without_small_holes(p) for p in _polygons_only(closed, 1.0)])
+    fills: list[shapely.Polygon] = []
+    walks: list[shapely.Polygon] = []
+    for part in _polygons_only(minus(closed, taken), SLIVER_M2):
         if not part.dwithin(asphalt, 0.05):
             continue
-        beside = part.exterior.intersection(raised.buffer(0.02)).length if not raised.is_empty else 0.0
+        beside = common(part.exterior, raised.buffer(0.02)).length if not raised.is_empty else 0.0
         (walks if beside > 0.5 * part.exterior.length and part.area > 0.5 else fills).append(part)
     return fills, walks
 
@@ -105,17 +107,17 @@ def _corners(inside: shapely.Geometry, taken: shapely.Geometry, ends: dict[int, 
     """Between the sidewalk ends of two arms, along the junction's edge."""
     if len(ends) < 2:
         return []
-    free = inside.buffer(CORNER_REACH_M, quad_segs=4).difference(taken.buffer(0.005))
+    free = minus(inside.buffer(CORNER_REACH_M, quad_segs=4), taken.buffer(0.005))
     border = inside.buffer(0.02)
-    corners = []
+    corners: list[Raised] = []
     for part in _polygons_only(free, 0.3):
-        if part.intersection(border).length < 2.0 * LEAST_KERB_M:  # it lies behind a sidewalk
+        if common(part, border).length < 2.0 * LEAST_KERB_M:  # it lies behind a sidewalk
             continue
         touched = {r: [w for w in walks if part.dwithin(w, TOUCH_M)] for r, walks in ends.items()}
         joined = [walk for walks in touched.values() for walk in walks]
         if sum(bool(walks) for walks in touched.values()) < 2:
             continue
-        edge = part.intersection(inside.buffer(2.0 * KERB_STONE_M))
-        hull = shapely.union_all([*joined, edge]).convex_hull
-        corners.extend(Raised(piece) for piece in _polygons_only(part.intersection(hull), 0.3))
+        edge = common(part, inside.buffer(2.0 * KERB_STONE_M))
+        hull = union([*joined, edge]).convex_hull
+        corners.extend(Raised(piece) for piece in _polygons_only(common(part, hull), 0.3))
     return corners

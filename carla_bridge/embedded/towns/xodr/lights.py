@@ -13,6 +13,7 @@ import shapely
 from carla_bridge.embedded.towns.meshes import MeshBuilder
 from carla_bridge.embedded.towns.signals import HEAD_HEIGHT_M, POLE_GREY, POLE_HEIGHT_M, POLE_RADIUS_M
 from carla_bridge.embedded.towns.xodr.approaches import Approach, Frame, LaneEnd, governed, is_light
+from carla_bridge.embedded.towns.xodr.areas import union
 from carla_bridge.embedded.towns.xodr.model import Network, Signal
 from carla_bridge.embedded.types import Box, Label, Pose, TrafficLightPlacement
 
@@ -70,12 +71,15 @@ def beside_road(frame: Frame, ahead: float, driven: shapely.Geometry, side: floa
     return None
 
 
-def _beyond(frame: Frame, driven: shapely.Geometry) -> float | None:
-    """How far ahead the far side of the junction is: where the lanes lead on, or where the asphalt ends."""
-    ray = np.arange(FAR_SIDE_M, ACROSS_LONGEST_M, 1.0)
-    inside = shapely.contains_xy(driven, *np.array([frame.at(a, 0.0) for a in ray]).T)
-    outside = np.flatnonzero(~inside)
-    return float(ray[outside[0]]) + 1.0 if len(outside) else None
+def far_side(frame: Frame, driven: shapely.Geometry) -> float | None:
+    """How far ahead the far side of the junction is: where the lanes end, or where there is room beside them again."""
+    ahead = np.arange(FAR_SIDE_M, ACROSS_LONGEST_M, 1.0)
+    inside = shapely.contains_xy(driven, *np.array([frame.at(float(a), 0.0) for a in ahead]).T)
+    right = -(frame.half_width + 2.5)
+    beside = shapely.contains_xy(driven, *np.array([frame.at(float(a), right) for a in ahead]).T)
+    crossed = np.maximum.accumulate(beside)  # the crossing road has been met
+    ends = np.flatnonzero(~inside | (crossed & ~beside))
+    return float(ahead[ends[0]]) + 1.0 if len(ends) else None
 
 
 def hang(
@@ -144,7 +148,7 @@ def phases(
             for number, (others, area) in enumerate(shared):
                 if names and names == others and not swept.intersects(area):
                     found[junction, road] = number
-                    shared[number] = (others, shapely.union_all([area, swept]))
+                    shared[number] = (others, union([area, swept]))
                     break
             else:
                 found[junction, road] = len(shared)
@@ -155,7 +159,7 @@ def phases(
 def _swept(group: list[Light], paths: dict[LaneEnd, list[shapely.Geometry]]) -> shapely.Geometry:
     ends = {LaneEnd(k.approach.road, lane, k.approach.at_end) for k in group for lane in k.approach.lanes}
     order = sorted(ends, key=lambda e: e.lane)
-    return shapely.union_all([path for end in order for path in paths.get(end, [])])
+    return union([path for end in order for path in paths.get(end, [])])
 
 
 def placement(light: Light, group: int, phase: int) -> TrafficLightPlacement:

@@ -138,7 +138,7 @@ class Signal:
 
 @dataclass(frozen=True)
 class RoadObject:
-    """An <object>; outline in road-independent form: (N, 3) x, y, z after placing, see `reader`."""
+    """An <object>; `places.object_outline` puts its corners into the world."""
 
     id: str
     kind: str

@@ -7,6 +7,7 @@ import shapely
 
 from carla_bridge.embedded.towns.meshes import Colour, MeshBuilder, colour_of
 from carla_bridge.embedded.towns.surface import MARKING_Z_M, WHITE, YELLOW
+from carla_bridge.embedded.towns.xodr.areas import common
 from carla_bridge.embedded.towns.xodr.model import Array, MarkLine, RoadMark
 from carla_bridge.embedded.towns.xodr.paving import HeightOf, add_area
 from carla_bridge.embedded.towns.xodr.strips import Kind, SampledRoad, Strip, resample, section_strips
@@ -17,9 +18,11 @@ FAST_DASH_M, FAST_GAP_M = 4.0, 8.0  # on fast roads
 FAST_KMH = 75.0
 DOUBLE_M = 0.15  # from the middle to either line of a double marking
 INSET_M = 0.1  # of an edge line from the kerb
+LEAST_DASH_M = 0.3
 LEAST_WIDTH_M, MOST_WIDTH_M = 0.1, 0.4
 STRIPE_M, STRIPE_GAP_M = 0.5, 0.5
 STRIPE_EDGE_M = 0.25
+LONGEST_ZEBRA_M = 120.0
 _UNPAINTED = frozenset(("none", "curb", "grass", "edge", ""))
 _COLOURS: dict[str, Colour] = {
     "yellow": YELLOW,
@@ -103,7 +106,7 @@ def _paint_strip(builder: MeshBuilder, strip: Strip, at_kerb: bool, fast: bool) 
             if at_kerb and strip.lane.id:
                 shift = -strip.outwards * (INSET_M + line.width / 2.0)
                 line = MarkLine(line.length, line.space, line.t_offset + shift, line.width)
-            draw = _dashed if line.space > 0.0 and line.length > 0.0 else _solid
+            draw = _dashed if line.space > 0.0 and line.length >= LEAST_DASH_M else _solid
             draw(builder, strip, edge, (low, high), line, colour)
 
 
@@ -138,9 +141,9 @@ def zebra(outline: Array, asphalt: shapely.Geometry) -> list[shapely.Geometry]:
     length = float(np.hypot(*along))
     unit = along / max(length, 1e-9)
     stripes = []
-    for begin in np.arange(STRIPE_EDGE_M, length - STRIPE_M, STRIPE_M + STRIPE_GAP_M):
+    for begin in np.arange(STRIPE_EDGE_M, min(length, LONGEST_ZEBRA_M) - STRIPE_M, STRIPE_M + STRIPE_GAP_M):
         a, b = origin + begin * unit, origin + (begin + STRIPE_M) * unit
-        stripe = shapely.Polygon([a, b, b + across, a + across]).intersection(hull).intersection(asphalt)
+        stripe = common(common(shapely.Polygon([a, b, b + across, a + across]), hull), asphalt)
         if stripe.area > 0.2:
             stripes.append(stripe)
     return stripes

@@ -15,6 +15,7 @@ import shapely
 from carla_bridge.embedded.towns.meshes import Colour, MeshBuilder, colour_of, refine, triangulate
 from carla_bridge.embedded.towns.site import Style
 from carla_bridge.embedded.towns.surface import ASPHALT, KERB, KERB_STONE_M
+from carla_bridge.embedded.towns.xodr.areas import common, minus, union
 from carla_bridge.embedded.towns.xodr.cells import SAME_LEVEL_M, SLIVER_M2, Cells, IntArray
 from carla_bridge.embedded.towns.xodr.model import Array
 from carla_bridge.embedded.towns.xodr.strips import KERB_M, BoolArray, Kind, SampledRoad, Strip, section_strips
@@ -127,7 +128,7 @@ def _conflicts(cells: Cells) -> dict[int, shapely.Geometry]:
     clash = cells.drivable[other] & (cells.road[mine] != cells.road[other])
     clash &= np.abs(cells.z[mine] - cells.z[other]) < SAME_LEVEL_M
     mine, other = mine[clash], other[clash]
-    overlap = shapely.area(shapely.intersection(cells.polygons[mine], cells.polygons[other]))
+    overlap = shapely.area(common(cells.polygons[mine], cells.polygons[other]))
     mine, other = mine[overlap > SLIVER_M2], other[overlap > SLIVER_M2]
     order = np.argsort(mine, kind="stable")
     mine, other = mine[order], other[order]
@@ -135,7 +136,7 @@ def _conflicts(cells: Cells) -> dict[int, shapely.Geometry]:
     for rows in np.split(np.arange(len(mine)), np.flatnonzero(np.diff(mine)) + 1):
         if len(rows):
             cell = int(mine[rows[0]])
-            left[cell] = cells.polygons[cell].difference(shapely.union_all(cells.polygons[other[rows]]))
+            left[cell] = minus(cells.polygons[cell], union(cells.polygons[other[rows]]))
     return left
 
 
@@ -191,10 +192,10 @@ def add_raised_areas(
         if lift == 0.0:
             add_area(builder, piece.area, heights, lift, *_top(piece.kind, style))
             continue
-        stone = piece.area.intersection(kerb_zone)
+        stone = common(piece.area, kerb_zone)
         for area, (colour, label, material) in (
             (stone, (KERB, Label.SIDEWALKS, Material.PLAIN)),
-            (piece.area.difference(kerb_zone), _top(piece.kind, style)),
+            (minus(piece.area, kerb_zone), _top(piece.kind, style)),
         ):
             add_area(builder, area, heights, lift, colour, label, material)
         for ring in (piece.area.exterior, *piece.area.interiors):

@@ -15,6 +15,7 @@ from carla_bridge.embedded.towns.xodr.model import Array, Geometry, Road
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
 SPIRAL_TURN_RAD = 2.0  # one quadrature covers at most this much turning
+MOST_PARTS = 64  # a spiral that turns more often is nonsense
 TABLE_STEP_M = 0.05  # arc length tables of polynomial curves
 
 
@@ -23,7 +24,7 @@ def _spiral(geometry: Geometry, ds: Array) -> tuple[Array, Array, Array]:
     k0, k1 = geometry.parameters
     rate = (k1 - k0) / geometry.length if geometry.length > 0.0 else 0.0
     turning = max(abs(k0), abs(k1)) * geometry.length
-    parts = max(1, int(np.ceil(turning / SPIRAL_TURN_RAD)))
+    parts = int(np.clip(np.ceil(turning / SPIRAL_TURN_RAD), 1, MOST_PARTS))
     x, y = np.zeros_like(ds), np.zeros_like(ds)
     for part in range(parts):
         low, high = ds * part / parts, ds * (part + 1) / parts
@@ -52,8 +53,7 @@ def _polynomial(geometry: Geometry, ds: Array) -> tuple[Array, Array, Array]:
 
     speed = np.hypot(derivative(u_of, p), derivative(v_of, p))
     arc = np.concatenate([[0.0], np.cumsum((speed[1:] + speed[:-1]) * (p[1] - p[0]) / 2.0)])
-    reach = ds if geometry.kind == "poly3" or geometry.length <= 0.0 else ds * arc[-1] / geometry.length
-    at = np.interp(reach, arc, p)
+    at = np.interp(ds, arc, p)
     u, v = (of[0] + at * (of[1] + at * (of[2] + at * of[3])) for of in (u_of, v_of))
     return u, v, np.arctan2(derivative(v_of, at), derivative(u_of, at))
 

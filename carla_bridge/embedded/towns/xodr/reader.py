@@ -29,6 +29,7 @@ from carla_bridge.embedded.towns.xodr.model import (
 KMH = {"m/s": 3.6, "mph": 1.609344, "km/h": 1.0, "": 3.6}  # the standard's default unit is m/s
 WEIGHT_WIDTH_M = {"standard": 0.12, "bold": 0.25}
 LARGEST_M = 1e6  # coordinates beyond this are no map
+LONGEST_ROAD_M = 100_000.0
 
 
 def _float(element: ET.Element, name: str, default: float = 0.0) -> float:
@@ -202,6 +203,8 @@ def _road(e: ET.Element) -> Road | None:
     if not geometry:
         return None
     length = _float(e, "length") or geometry[-1].s + geometry[-1].length
+    if not 0.0 < length < LONGEST_ROAD_M:
+        raise TownError(f"road {road_id} is {length:.3g} m long, which cannot be built")
     sections = _sections(e, length)
     if length < 1e-3 or not sections:
         return None

@@ -91,7 +91,7 @@ def find_signs(
         frame = frame_of(roads[approach.road], approach)
         if frame is None:
             continue
-        ahead, left = frame.local(*_position(roads[signal.road], signal))
+        ahead, left = frame.local(*signal_position(roads[signal.road], signal))
         if abs(ahead) > 25.0 or abs(left) > 20.0:
             ahead, left = 0.0, -(frame.half_width + 1.0)
         if driven.contains(shapely.Point(frame.at(ahead, left))):
@@ -111,14 +111,10 @@ def _at_the_sign(signal: Signal, approach: Approach, roads: dict[str, SampledRoa
     return Approach(road.id, lanes or approach.lanes, approach.at_end, None, min(max(signal.s, 0.0), road.length))
 
 
-def _position(sampled: SampledRoad, signal: Signal) -> tuple[float, float]:
-    x, y, heading = sampled.line.poses(np.array([min(max(signal.s, 0.0), sampled.road.length)]))[0]
-    return float(x - signal.t * math.sin(heading)), float(y + signal.t * math.cos(heading))
-
-
 def signal_position(sampled: SampledRoad, signal: Signal) -> tuple[float, float]:
     """x, y where a file puts a signal."""
-    return _position(sampled, signal)
+    x, y, heading = sampled.line.poses(np.array([min(max(signal.s, 0.0), sampled.road.length)]))[0]
+    return float(x - signal.t * math.sin(heading)), float(y + signal.t * math.cos(heading))
 
 
 def placement(sign: Sign) -> SignPlacement:

@@ -7,7 +7,6 @@ side (ASAM OpenDRIVE 1.7, 10.4 and 10.5).
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import Enum
 
@@ -17,11 +16,13 @@ import numpy.typing as npt
 from carla_bridge.embedded.towns.xodr.model import Array, Cubics, Lane, Road
 from carla_bridge.embedded.towns.xodr.planview import ReferenceLine, reference_line
 
+BoolArray = npt.NDArray[np.bool_]
+
 CHORD_ERROR_M = 0.015
 LONGEST_STEP_M = 12.0
 HILL_STEP_M = 6.0
-CURVED_STEP_M = 3.0  # where widths or offsets follow a polynomial
 SHORTEST_STEP_M = 0.4
+MOST_STATIONS = 10_000  # of one road, whatever its curvature
 MERGE_M = 0.01  # breakpoints closer than this are one
 KERB_M = 0.12
 NARROW_BORDER_M = 0.6  # a wider border is a green strip
@@ -74,7 +75,6 @@ class Strip:
     lift: Array  # (N, 2) how far inner and outer lie above the road's own plane [m]
     across: Array  # (N, 2) unit vectors to the left of the road
     tilt: Array  # (N,) rise per metre to the left
-    last: bool  # of the road's lane sections
 
     @property
     def right(self) -> Array:
@@ -109,15 +109,18 @@ class SampledRoad:
     strips: tuple[Strip, ...]  # section by section, from right to left
 
 
-def _bounds(cubics: Cubics, at: Array, limit: float) -> Array:
-    """Largest step at each s so that a chord leaves the cubic by less than CHORD_ERROR_M."""
-    if cubics.straight:
-        return np.full(len(at), limit)
-    index = np.maximum(np.searchsorted(cubics.starts, at, side="right") - 1, 0)
-    ends = np.append(cubics.starts[1:], cubics.starts[-1] + 500.0)
+def _bounds(cubics: Cubics, at: Array, start: float, end: float) -> Array:
+    """Largest step at each s in start..end so that a chord leaves the cubic by less than CHORD_ERROR_M."""
+    bounds = np.full(len(at), LONGEST_STEP_M)
+    inside = (at >= start) & (at <= end)
+    if cubics.straight or not inside.any():
+        return bounds
+    index = np.maximum(np.searchsorted(cubics.starts, at[inside], side="right") - 1, 0)
+    begins, ends = cubics.starts[index], np.minimum(np.append(cubics.starts[1:], end)[index], end)
     _, _, c, d = cubics.coefficients[index].T
-    bend = np.maximum(np.abs(2.0 * c), np.abs(2.0 * c + 6.0 * d * (ends[index] - cubics.starts[index])))
-    return np.minimum(limit, np.sqrt(8.0 * CHORD_ERROR_M / np.maximum(bend, 1e-9)))
+    bend = np.maximum(np.abs(2.0 * c), np.abs(2.0 * c + 6.0 * d * np.maximum(ends - begins, 0.0)))
+    bounds[inside] = np.minimum(LONGEST_STEP_M, np.sqrt(8.0 * CHORD_ERROR_M / np.maximum(bend, 1e-9)))
+    return bounds
 
 
 def _breaks(road: Road) -> Array:
@@ -149,14 +152,16 @@ def stations(road: Road, line: ReferenceLine) -> Array:
     middles = (breaks[1:] + breaks[:-1]) / 2.0
     curvature = np.maximum(line.curvature_bound(middles), 1e-9)
     step = np.minimum(LONGEST_STEP_M, np.sqrt(8.0 * CHORD_ERROR_M / curvature))
-    step = np.minimum(step, _bounds(road.elevation, middles, LONGEST_STEP_M))
+    shapes = [(k, 0.0, road.length) for k in (road.elevation, road.superelevation, road.lane_offset)]
+    for section in road.sections:
+        cubics = (c for lane in section.lanes for c in (lane.width, lane.border) if c is not None)
+        shapes.extend((c, section.s, section.end) for c in cubics if not c.straight)
+    for shape, start, end in shapes:
+        step = np.minimum(step, _bounds(shape, middles, start, end))
     if not (road.elevation.zero and road.superelevation.zero):
         step = np.minimum(step, HILL_STEP_M)
-    shapes = [road.lane_offset]
-    shapes += [c for k in road.sections for lane in k.lanes for c in (lane.width, lane.border) if c is not None]
-    if any(not shape.straight for shape in shapes):
-        step = np.minimum(step, CURVED_STEP_M)
-    counts = np.ceil(np.diff(breaks) / np.maximum(step, SHORTEST_STEP_M)).astype(int)
+    shortest = max(SHORTEST_STEP_M, road.length / MOST_STATIONS)
+    counts = np.ceil(np.diff(breaks) / np.maximum(step, shortest)).astype(int)
     parts = [np.linspace(a, b, n, endpoint=False) for a, b, n in zip(breaks[:-1], breaks[1:], counts, strict=True)]
     return np.concatenate([*parts, breaks[-1:]])
 
@@ -165,7 +170,8 @@ def _edges(road: Road, section: int, s: Array) -> tuple[list[Lane], Array]:
     """Lanes from right to left and the t of their borders: (lanes + 1, N), the centre lane having none of its own."""
     part = road.sections[section]
     offset = road.lane_offset.at(s, part.end)
-    rights, lefts = [], []
+    rights: list[tuple[Lane, Array]] = []
+    lefts: list[tuple[Lane, Array]] = []
     for side, sign, found in ((reversed(part.lanes), -1, rights), (part.lanes, 1, lefts)):
         edge = offset
         for lane in side:
@@ -217,13 +223,10 @@ def sample_road(road: Road) -> SampledRoad:
         tilt = np.tan(np.clip(road.superelevation.at(s, road.length), -1.2, 1.2))
         points = [_surface(road, poses, s, t) for t in edges]
         middle = sum(lane.id < 0 for lane in lanes)
-        last = number == len(road.sections) - 1
         centre = section.lane(0)
         if centre is not None:
             zero = np.zeros((len(s), 2))
-            strips.append(
-                Strip(road, centre, Kind.NOTHING, s, points[middle], points[middle], zero, across, tilt, last)
-            )
+            strips.append(Strip(road, centre, Kind.NOTHING, s, points[middle], points[middle], zero, across, tilt))
         for k, lane in enumerate(lanes):
             inner, outer = (points[k + 1], points[k]) if lane.id < 0 else (points[k], points[k + 1])
             widest = float(np.abs(edges[k + 1] - edges[k]).max())
@@ -233,7 +236,7 @@ def sample_road(road: Road) -> SampledRoad:
             lift = _lift(lane, kind, s)
             up = np.array([0.0, 0.0, 1.0])
             strips.append(
-                Strip(road, lane, kind, s, inner + lift[:, :1] * up, outer + lift[:, 1:] * up, lift, across, tilt, last)
+                Strip(road, lane, kind, s, inner + lift[:, :1] * up, outer + lift[:, 1:] * up, lift, across, tilt)
             )
     return SampledRoad(road, line, everywhere, tuple(strips))
 
@@ -262,10 +265,3 @@ def headings(points: Array) -> Array:
     """(N,) direction of a polyline at its points."""
     d = np.gradient(points[:, :2], axis=0) if len(points) > 1 else np.array([[1.0, 0.0]])
     return np.arctan2(d[:, 1], d[:, 0])
-
-
-def wrap(angle: float) -> float:
-    return math.remainder(angle, math.tau)
-
-
-BoolArray = npt.NDArray[np.bool_]

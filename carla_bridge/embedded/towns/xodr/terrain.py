@@ -15,18 +15,24 @@ from scipy.spatial import cKDTree
 
 from carla_bridge.embedded.towns.meshes import MeshBuilder, refine, triangulate
 from carla_bridge.embedded.towns.site import Style
-from carla_bridge.embedded.towns.xodr.cells import Cells
+from carla_bridge.embedded.towns.xodr.areas import common, minus, union
+from carla_bridge.embedded.towns.xodr.cells import Cells, IntArray
 from carla_bridge.embedded.towns.xodr.model import Array
+from carla_bridge.embedded.towns.xodr.strips import BoolArray
 from carla_bridge.embedded.types import Label, Material
 
 GRASS_BELOW_KERB_M = 0.02  # as Gridley: grass ends just below the paving
 GRASS_BELOW_ROAD_M = 0.03
 GRASS_BESIDE_WALKS_M = 0.10  # in flat towns
 OVERLAP_M = 0.35  # the land reaches under the road's edge, so no seam can show
+SEAM_M, SLOPE_SEAM_M = 0.01, 0.12
+LOWEST_M = -1e5
 ABUTMENT_M = 1.0
 BELOW_DECK_M = 0.8  # the land under a bridge stays below its slab
 NEAR_M, FAR_M = 2.0, 18.0  # where the nearest edges and where the grid decides
 EDGE_STEP_M = 1.0
+MOST_STEPS = 64  # of one edge of one cell
+BESIDE_M = 0.6
 NEIGHBOURS = 4
 FLAT_M = 1e-3
 LARGEST_GRID = 512
@@ -42,7 +48,8 @@ class Terrain:
     flat: bool
     level: float
     tree: cKDTree | None
-    edge_z: Array
+    edge_z: Array  # what the land meets
+    kerbed: BoolArray  # whether that is a kerbed edge
     grid: Array
     origin: tuple[float, float]
     spacing: float
@@ -56,6 +63,9 @@ class Terrain:
         distance, index = distance.reshape(len(points), -1), index.reshape(len(points), -1)
         weight = 1.0 / (distance + 1e-3) ** 2
         near = (weight * self.edge_z[index]).sum(axis=1) / weight.sum(axis=1)
+        # where a sidewalk tapers off, the land must not reach over the asphalt beside it
+        lowest = np.where((distance < BESIDE_M) & ~self.kerbed[index], self.edge_z[index], np.inf).min(axis=1)
+        near = np.minimum(near, lowest)
         share = np.clip((distance[:, 0] - NEAR_M) / (FAR_M - NEAR_M), 0.0, 1.0)
         share = share * share * (3.0 - 2.0 * share)
         return np.asarray((1.0 - share) * near + share * self._from_grid(points))
@@ -76,13 +86,15 @@ def road_edges(cells: Cells) -> tuple[Array, Array, Array]:
     below, and (N,) how far the surface is raised above the road's plane."""
     use = np.flatnonzero(~cells.bridge)
     quads = cells.corners[use]
-    lines = np.concatenate([quads[:, [0, 1]], quads[:, [3, 2]]])  # (2 M, 2, 3)
-    below = np.where(cells.raised[use], GRASS_BELOW_KERB_M, GRASS_BELOW_ROAD_M)
-    below = np.concatenate([below, below])
-    lift = np.array([k.lift.mean() for k in cells.strips])[cells.strip[use]]
-    lift = np.concatenate([lift, lift])
+    strips = [cells.strips[i] for i in cells.strip[use]]
+    starts = np.array([k.s[i] for k, i in zip(strips, cells.place[use], strict=True)]) < 0.01
+    stops = np.array([k.s[i + 1] > k.road.length - 0.01 for k, i in zip(strips, cells.place[use], strict=True)])
+    lines = np.concatenate([quads[:, [0, 1]], quads[:, [3, 2]], quads[starts][:, [0, 3]], quads[stops][:, [1, 2]]])
+    rows = np.concatenate([use, use, use[starts], use[stops]])  # of each line; roads' ends are edges as well
+    below = np.where(cells.raised[rows], GRASS_BELOW_KERB_M, GRASS_BELOW_ROAD_M)
+    lift = np.array([k.lift.mean() for k in cells.strips])[cells.strip[rows]]
     length = np.hypot(*(lines[:, 1] - lines[:, 0])[:, :2].T)
-    counts = np.maximum(1, np.ceil(length / EDGE_STEP_M).astype(int))
+    counts = np.clip(np.ceil(length / EDGE_STEP_M).astype(int), 1, MOST_STEPS)
     row = np.repeat(np.arange(len(lines)), counts)
     step = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
     share = ((step + 0.5) / counts[row])[:, None]
@@ -123,7 +135,7 @@ def shape_terrain(edges: Array, below: Array, lift: Array, bounds: tuple[float, 
     if np.abs(road_z - lift).max() < FLAT_M:
         walks = edges[lift > 0.05]
         level = GRASS_BESIDE_WALKS_M if len(walks) > 0.2 * len(edges) else -GRASS_BELOW_ROAD_M
-        return Terrain(True, level, None, np.zeros(0), np.zeros((2, 2)), (0.0, 0.0), 1.0)
+        return Terrain(True, level, None, np.zeros(0), np.zeros(0, bool), np.zeros((2, 2)), (0.0, 0.0), 1.0)
     x0, y0, x1, y1 = bounds
     spacing = max(6.0, max(x1 - x0, y1 - y0) / LARGEST_GRID)
     columns, rows = math.ceil((x1 - x0) / spacing) + 1, math.ceil((y1 - y0) / spacing) + 1
@@ -134,35 +146,39 @@ def shape_terrain(edges: Array, below: Array, lift: Array, bounds: tuple[float, 
     total = np.bincount(flat_index, weights=road_z - below, minlength=rows * columns)
     mean = np.divide(total, count, out=np.zeros_like(total), where=count > 0).reshape(rows, columns)
     grid = _pull_push(mean, np.minimum(count, 1.0).reshape(rows, columns))
-    return Terrain(False, 0.0, cKDTree(edges[:, :2]), road_z - below, grid, (x0, y0), spacing)
+    return Terrain(False, 0.0, cKDTree(edges[:, :2]), road_z - below, lift > 0.05, grid, (x0, y0), spacing)
 
 
 def add_terrain(
     builder: MeshBuilder,
     terrain: Terrain,
     covered: shapely.Geometry,
+    asphalt: shapely.Geometry,
     cells: Cells,
     bounds: tuple[float, float, float, float],
     style: Style,
 ) -> None:
-    """Grass from the roads' edges to the bounds, and under bridges. covered: roads on the ground."""
+    """Grass from the roads' edges to the bounds, and under bridges. covered: all that is paved on the ground;
+    asphalt: what of it no sidewalk covers."""
     x0, y0, x1, y1 = bounds
     size = PLAIN_CELL_M if terrain.flat else SLOPE_CELL_M
     size = max(size, math.sqrt((x1 - x0) * (y1 - y0) / MOST_CELLS))
     columns, rows = math.ceil((x1 - x0) / size), math.ceil((y1 - y0) / size)
     west, south = (g.ravel() for g in np.meshgrid(x0 + size * np.arange(columns), y0 + size * np.arange(rows)))
     boxes = shapely.box(west, south, west + size, south + size)
-    bridges = shapely.union_all(cells.polygons[cells.bridge])
+    bridges = union(cells.polygons[cells.bridge])
     # where a bridge begins the land starts only beneath it, or it would reach under the road and above it
-    hole = covered.union(bridges.intersection(covered.buffer(ABUTMENT_M))).buffer(-OVERLAP_M, quad_segs=2)
+    hole = union([covered, common(bridges, covered.buffer(ABUTMENT_M))]).buffer(-OVERLAP_M, quad_segs=2)
+    if not terrain.flat or terrain.level > 0.0:  # level with sidewalks: it may not lie over lanes that have none
+        hole = union([hole, asphalt.buffer(-SEAM_M if terrain.flat else -SLOPE_SEAM_M, quad_segs=2)])
     pieces = shapely.STRtree(shapely.get_parts(hole.normalize()))
     touched = np.unique(pieces.query(boxes, predicate="intersects")[0])
     shapely.prepare(hole)
     spanned = np.unique(shapely.STRtree(shapely.get_parts(bridges)).query(boxes, predicate="intersects")[0])
     touched = np.union1d(touched, spanned)
-    cut = shapely.difference(boxes[touched], hole)
+    cut = minus(boxes[touched], hole)
     if not bridges.is_empty:
-        cut = np.concatenate([shapely.difference(cut, bridges), shapely.intersection(cut, bridges)])
+        cut = np.concatenate([minus(cut, bridges), common(cut, bridges)])
     free = np.ones(len(boxes), dtype=bool)
     free[touched] = False
     parts = [(v, t) for cell in cut for v, t in _triangles(cell, 2.0 * size if terrain.flat else size)]
@@ -176,12 +192,12 @@ def add_terrain(
     # between neighbouring cells the same corner must get the same height, so one query for all of them
     heights = terrain.height(points)
     if not bridges.is_empty:
-        deck = cells.heights(points, np.full(len(points), -np.inf), cells.bridge)
+        deck = cells.heights(points, np.full(len(points), LOWEST_M), cells.bridge)
         heights = np.where(np.isnan(deck), heights, np.minimum(heights, deck - BELOW_DECK_M))
     builder.add(np.column_stack([points, heights]), triangles, style.terrain_colour, Label.TERRAIN, Material.GRASS)
 
 
-def _triangles(cell: shapely.Geometry, longest: float) -> list[tuple[Array, Array]]:
+def _triangles(cell: shapely.Geometry, longest: float) -> list[tuple[Array, IntArray]]:
     found = []
     for part in shapely.get_parts(cell):
         if part.geom_type != "Polygon" or part.area < 1e-3:

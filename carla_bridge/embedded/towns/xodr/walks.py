@@ -122,6 +122,9 @@ def walkways(
         if shapely.Polygon(outline[:, :2]).is_valid:
             found.append(_walkway(_lengthened(outline), WalkArea.CROSSWALK))
     found.extend(_walkway(outline, WalkArea.CROSSWALK) for outline in mouths)
+    for strip in cells.strips:  # for pedestrians who cross where they like
+        if strip.kind is Kind.ASPHALT:
+            found.extend(_along(strip.right, strip.left, WalkArea.ROAD))
     return tuple(found)
 
 
