@@ -90,7 +90,10 @@ class RedLights:
             at, speed = car.get_transform(), car.get_velocity().length()
             ahead = at.location + carla.Location(at.get_forward_vector() * car.bounding_box.extent.x)
             if speed > ROLLING_M_S and self._town.get_waypoint(ahead).is_junction:
-                self.violations.append(f"car {car.id} at ({at.location.x:.0f}, {at.location.y:.0f})")
+                self.violations.append(
+                    f"{car.type_id} at ({at.location.x:.1f}, {at.location.y:.1f}) with {speed:.1f} m/s, "
+                    f"{before.get_elapsed_time():.2f} s into red"
+                )
 
 
 def main(port: int, minutes: float) -> None:

@@ -27,21 +27,24 @@ def run(port: int) -> str:
     camera_blueprint.set_attribute("image_size_y", "64")
     lidar_blueprint = library.find("sensor.lidar.ray_cast")
     lidar_blueprint.set_attribute("points_per_second", "20000")
-    queues = []
+    sensors, queues = [], []
     for blueprint in (camera_blueprint, lidar_blueprint, library.find("sensor.other.imu")):
         sensor = world.spawn_actor(blueprint, carla.Transform(carla.Location(z=2.4)), attach_to=cars[0])
         readings: Queue[carla.SensorData] = Queue()
         sensor.listen(readings.put)
+        sensors.append(sensor)
         queues.append(readings)
     total = hashlib.sha256()
     for _ in range(TICKS):
         world.tick()
         for state in sorted(world.get_snapshot(), key=lambda actor: actor.id):
-            total.update(repr((state.id, state.get_transform(), state.get_velocity())).encode())
+            total.update(f"{state.id} {state.get_transform()} {state.get_velocity()}".encode())
         image, sweep, imu = (readings.get(timeout=20.0) for readings in queues)
         total.update(bytes(image.raw_data))
         total.update(bytes(sweep.raw_data))
-        total.update(repr((imu.accelerometer, imu.gyroscope, imu.compass)).encode())
+        total.update(f"{imu.accelerometer} {imu.gyroscope} {imu.compass}".encode())
+    for sensor in sensors:
+        sensor.stop()
     return total.hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Streams as the real client uses them: many listeners, races between listen and tick, modes switched back and forth."""
+"""Streams as the real client uses them: many listeners, races between listen and tick, changes of mode."""
 
 from __future__ import annotations
 

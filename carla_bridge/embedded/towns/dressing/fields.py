@@ -27,20 +27,24 @@ SMALLEST_M2 = 500.0
 CROP_M = (0.12, 0.75)  # lowest and highest crop
 FLAT_EDGE_M, SLOPE_EDGE_M = 60.0, 28.0  # longest edges of a field's triangles
 FLAT_TRIANGLES, SLOPE_TRIANGLES = 32, 60  # of a field with its sides, roughly
+MOST_DISTRICTS = 900
 DISTRICT_M = 320.0  # fields of one district are parallel
 
 
 def _parcels(stage: Stage, size: float) -> list[shapely.Polygon]:
     """Rectangles in rows, turned district by district."""
     x0, y0, x1, y1 = stage.site.bounds
+    # a huge map has larger districts, not more of them
+    scale = max(1.0, math.sqrt((x1 - x0) * (y1 - y0) / MOST_DISTRICTS) / DISTRICT_M)
+    side, size = scale * DISTRICT_M, scale * size
     found = []
-    for west in np.arange(x0, x1, DISTRICT_M):
-        for south in np.arange(y0, y1, DISTRICT_M):
-            district = shapely.box(west, south, min(west + DISTRICT_M, x1), min(south + DISTRICT_M, y1))
+    for west in np.arange(x0, x1, side):
+        for south in np.arange(y0, y1, side):
+            district = shapely.box(west, south, min(west + side, x1), min(south + side, y1))
             turn = stage.uniform(-0.6, 0.6)
-            middle = np.array([west + DISTRICT_M / 2.0, south + DISTRICT_M / 2.0])
+            middle = np.array([west + side / 2.0, south + side / 2.0])
             c, s = math.cos(turn), math.sin(turn)
-            reach = 0.75 * DISTRICT_M
+            reach = 0.75 * side
             v = -reach
             while v < reach:
                 deep = stage.uniform(0.55, 1.0) * size
