@@ -92,8 +92,17 @@ class Bodies:
             self.state[row, [c.VX, c.VY, c.VZ, c.YAW_RATE]] = 0.0
 
     def sync(self, velocity_before: F64, delta_s: float) -> None:
-        """After a step of delta_s: what clients are told, what walkers have walked, where everything was."""
+        """After a step of delta_s: what clients are told, what walkers have walked, where everything was.
+
+        What was pushed beyond all numbers (clients may ask for any force) stands where it was when the step began.
+        """
         state = self.state
+        lost = np.flatnonzero(~np.isfinite(state).all(axis=1))
+        if len(lost):
+            walked = np.nan_to_num(state[lost, c.WALKED])
+            state[lost] = 0.0
+            state[lost, c.X : c.YAW + 1], state[lost, c.WALKED] = self.now[lost, :4], walked
+            velocity_before[lost] = 0.0
         walkers = self.param[:, c.KIND] == c.WALKER
         moved = np.hypot(state[:, c.X] - self.now[:, 0], state[:, c.Y] - self.now[:, 1])
         state[walkers, c.WALKED] += moved[walkers]

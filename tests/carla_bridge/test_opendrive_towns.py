@@ -234,7 +234,14 @@ def test_odd_lanes_never_break_a_town(
 
 @pytest.mark.parametrize(
     "text",
-    ["", "<a/>", "<OpenDRIVE>", document(), document(road(lanes='<laneSection s="0"><center/></laneSection>'))],
+    [
+        "",
+        "<a/>",
+        "<OpenDRIVE>",
+        document(),
+        document(road(lanes='<laneSection s="0"><center/></laneSection>')),
+        document(road(length=1e9)),
+    ],
 )
 def test_hopeless_texts_are_told_in_one_line(text: str) -> None:
     with pytest.raises(TownError) as error:

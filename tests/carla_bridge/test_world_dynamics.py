@@ -144,6 +144,31 @@ def test_physics_control_comes_back_as_it_was_set():
     assert world.physics_control(ego) == wanted
 
 
+@pytest.mark.parametrize("field", ["mass", "max_rpm", "final_ratio", "clutch_strength"])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_physics_control_of_unusable_numbers_is_refused(field, value):
+    world = make_world()
+    ego = car(world)
+    usual = world.physics_control(ego)
+    with pytest.raises(ValueError, match=r"mass|finite"):
+        world.set_physics_control(ego, replace(usual, **{field: value}))
+    assert world.physics_control(ego) == usual
+
+
+@pytest.mark.parametrize("change", [{"mass": 1e-3}, {"drag_coefficient": -1e9}, {"final_ratio": 1e9}])
+def test_nothing_that_a_client_asks_for_ends_beyond_all_numbers(change):
+    world = make_world()
+    ego, other = car(world), car(world, 20.0, 8.0)
+    world.set_physics_control(ego, replace(world.physics_control(ego), **change))
+    world.set_target_velocity(ego, (1e9, 1e9, 0.0))
+    world.apply_vehicle_control(ego, 1.0, 0.5)
+    run(world, 0.5)
+    for actor_id in (ego, other):
+        actor = world.actors[actor_id]
+        assert np.isfinite([actor.pose.x, actor.pose.y, actor.pose.yaw, *actor.velocity, *actor.acceleration]).all()
+    assert world.actors[other].pose.x == 20.0
+
+
 def test_spawned_in_the_air_it_falls_freely_and_rests_on_the_ground():
     world = make_world()
     ego = world.spawn("vehicle.tesla.model3", 1, {}, Pose(0.0, 0.0, 2.0)).id

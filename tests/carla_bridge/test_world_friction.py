@@ -6,6 +6,7 @@ import pytest
 from world_helpers import car, make_world, run
 
 from carla_bridge.embedded.types import Pose
+from carla_bridge.embedded.vehicle_physics import GRIP
 
 
 def braking_distance(friction: float | None, x: float = 0.0) -> float:
@@ -26,7 +27,7 @@ def test_braking_distance_follows_the_trigger():
     assert braking_distance(3.5) == pytest.approx(dry, rel=1e-6)
     assert braking_distance(1.0) > 1.8 * dry
     assert braking_distance(1.0, x=1000.0) == dry  # far away
-    assert braking_distance(0.5) == pytest.approx(15.0**2 / (2.0 * 9.81 * 0.5 / 3.5), rel=0.15)
+    assert braking_distance(0.5) == pytest.approx(15.0**2 / (2.0 * 9.81 * GRIP * 0.5 / 3.5), rel=0.15)
 
 
 def test_outside_the_tyres_are_as_before_even_after_new_physics():

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from carla_bridge.embedded.towns.site import TownError
 from carla_bridge.embedded.towns.xodr.model import Array
 from carla_bridge.embedded.towns.xodr.strips import BoolArray, Kind, SampledRoad, Strip, cells_of
 
@@ -111,6 +112,8 @@ def gather(roads: list[SampledRoad]) -> Cells:
             place.append(keep)
             road_of.append(np.full(len(keep), number))
             strips.append(strip)
+    if not strips:
+        raise TownError("the OpenDRIVE text has no lane of any width")
     which = np.concatenate(strip_of)
 
     def flag(values: list[bool]) -> BoolArray:

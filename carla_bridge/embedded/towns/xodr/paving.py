@@ -25,6 +25,7 @@ HeightOf = Callable[[Array], Array]  # (N, 2) -> (N,)
 
 BIKE_LANE = colour_of("#7a4a42")
 OVERLAP_M = 0.02
+FINEST = 64.0  # no polygon is cut into more edges across, however large it is
 SKIRT_M = 0.05  # kerb faces reach this far below the road
 NARROW_WALK_M = 0.6  # narrower ones are all kerb
 
@@ -223,7 +224,8 @@ def add_area(
         vertices, triangles = triangulate(part)
         if not len(triangles):
             continue
-        vertices, triangles = refine(vertices, triangles, longest_edge)
+        longest = max(longest_edge, float(np.ptp(vertices, axis=0).max()) / FINEST)
+        vertices, triangles = refine(vertices, triangles, longest)
         triangles = triangles[_areas(vertices, triangles) > 1e-7]
         builder.add(np.column_stack([vertices, heights(vertices) + lift]), triangles, colour, label, material)
 
