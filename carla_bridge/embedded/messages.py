@@ -295,7 +295,8 @@ LIGHT_STATE = struct.Struct("<32s4fI?B")
 SIGN_STATE = struct.Struct("<32s22x")
 NO_STATE = bytes(UNION_BYTES)
 ACTIVE = 1
-MAP_CHANGE = 1  # bits of the simulation state
+STATE_BYTES = 4  # at the end of EPISODE_HEADER: the simulation state
+MAP_CHANGE = 1  # its bits
 LIGHT_UPDATE = 2  # street lights changed: clients ask for them again
 
 

@@ -35,7 +35,7 @@ from carla_bridge.embedded.render.weather import understood
 from carla_bridge.embedded.rpc import CarlaError, Connection, Prompt, bound_socket, listen
 from carla_bridge.embedded.sensors.cameras import Shot
 from carla_bridge.embedded.sensors.suite import Due, SensorSuite
-from carla_bridge.embedded.snapshot import snapshot
+from carla_bridge.embedded.snapshot import snapshot, without_news
 from carla_bridge.embedded.stream import Message, Stream, StreamHub
 from carla_bridge.embedded.tapes import Tapes, default_folder
 from carla_bridge.embedded.traffic_managers import SETTINGS_WAIT_S, TrafficManagers
@@ -326,6 +326,8 @@ class Server:
     def _send_snapshot(self, payload: bytes) -> None:
         self.traffic_managers.snapshot_sent()
         self.world_stream.send((payload,), drop_for_slow_readers=False)
+        # News for those who were there: a client that is told of a change in its very first snapshot may crash.
+        self.world_stream.latest = (without_news(payload),)
 
     async def _take(
         self, due: Due, instances: Instances, drawings: tuple[DebugShape, ...]

@@ -20,6 +20,7 @@ GRAVITY_M_S2 = 9.81
 SLIDING_FRICTION = 0.5
 FALL_FROM_M_S = 3.0  # a push that changes a walker's speed by this much throws it down
 LYING_M = 0.15  # height of the middle of a body on the ground
+LYING_S = 10.0  # as CARLA takes dead walkers away (Carla/Walker/WalkerBase.h, life time after death)
 DENSITY_KG_M3 = 250.0  # small things weigh at most this much for their box
 # Typical masses [kg] of what can be knocked over, by mesh. Everything else is anchored or too heavy.
 _MASS_KG = {
@@ -54,7 +55,7 @@ class Sliders:
 
     def __init__(self, bodies: Bodies) -> None:
         self._bodies = bodies
-        self._down: dict[int, None] = {}  # walkers that lie on the ground
+        self._down: dict[int, float] = {}  # walkers that lie on the ground, and how long they still do [s]
 
     def is_down(self, actor_id: int) -> bool:
         return actor_id in self._down
@@ -76,13 +77,19 @@ class Sliders:
         if impulse_n_s < FALL_FROM_M_S * WALKER_MASS_KG:
             return
         row = bodies.row_of[actor.id]
-        self._down[actor.id] = None
+        self._down[actor.id] = LYING_S
         bodies.set_mobile(actor.id, True)
+        bodies.param[row, c.COLLIDES] = 0.0  # lying flat it is driven over, and not pushed along for ever
         on_its_back = np.array(
             [[0.0, 0.0, -1.0, 0.0], [0.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
         )
         on_its_back[2, 3] = LYING_M - actor.extent[2]
         bodies.model[row] = on_its_back @ bodies.model[row]
+
+    def taken_away(self, delta_s: float) -> list[int]:
+        """Who has lain long enough; let delta_s pass for the others."""
+        self._down = {actor_id: left - delta_s for actor_id, left in self._down.items()}
+        return [actor_id for actor_id, left in self._down.items() if left < 0.0]
 
     def slow(self, delta_s: float) -> None:
         """Before a step: what it loses of its speed and spin in delta_s."""

@@ -13,7 +13,10 @@ from carla_bridge.embedded.bodies import Bodies
 from carla_bridge.embedded.messages import (
     ACTIVE,
     ACTOR_RECORD,
+    EPISODE_HEADER,
     NO_STATE,
+    SENSOR_HEADER,
+    STATE_BYTES,
     VEHICLE_STATE,
     WALKER_STATE,
     actor_state,
@@ -64,6 +67,15 @@ def snapshot(world: World, wall_s: float, state: int = 0) -> bytes:
         if actor.id not in embodied
     ]
     return b"".join([*parts, _body_records(world.bodies)])
+
+
+def without_news(payload: bytes) -> bytes:
+    """The same snapshot for a client that was not there before: with no bit of the state set."""
+    at = SENSOR_HEADER.size + EPISODE_HEADER.size - STATE_BYTES
+    nothing = bytes(STATE_BYTES)
+    if payload[at : at + STATE_BYTES] == nothing:
+        return payload
+    return payload[:at] + nothing + payload[at + STATE_BYTES :]
 
 
 def _body_records(bodies: Bodies) -> bytes:

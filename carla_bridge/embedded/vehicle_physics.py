@@ -224,9 +224,20 @@ def keep_wheel_places(new: VehiclePhysics, old: VehiclePhysics) -> VehiclePhysic
     return replace(new, wheels=tuple(wheels))
 
 
+def _numbers(physics: VehiclePhysics) -> list[float]:
+    """All that a physics control says, in one row."""
+    single = [value for value in vars(physics).values() if not isinstance(value, tuple)]
+    wheels = (value for wheel in physics.wheels for value in (*tuple(vars(wheel).values())[:-1], *wheel.position))
+    gears = (value for gear in physics.forward_gears for value in vars(gear).values())
+    curves = (value for point in (*physics.torque_curve, *physics.steering_curve) for value in point)
+    return [float(value) for value in (*single, *physics.center_of_mass, *wheels, *gears, *curves)]
+
+
 def vehicle_parameters(physics: VehiclePhysics, extent: Vec3, model: Model) -> dict[int, float]:
     """The `param` columns that follow from the physics control."""
-    if not LEAST_MASS_KG <= physics.mass <= MOST_MASS_KG or len(physics.wheels) < 4:  # not-a-number too
+    if not np.isfinite(_numbers(physics)).all():
+        raise ValueError("a physics control holds finite numbers only")
+    if not LEAST_MASS_KG <= physics.mass <= MOST_MASS_KG or len(physics.wheels) < 4:
         raise ValueError(
             f"a vehicle needs 4 wheels and a mass of {LEAST_MASS_KG:g} to {MOST_MASS_KG:g} kg, "
             f"got {len(physics.wheels)} wheels and {physics.mass} kg"
@@ -247,8 +258,6 @@ def vehicle_parameters(physics: VehiclePhysics, extent: Vec3, model: Model) -> d
     speeds, factors = [speed / 3.6 for speed, _ in curve], [factor for _, factor in curve]
     table = np.interp(np.arange(c.STEER_TABLE_SIZE) * c.STEER_TABLE_STEP, speeds, factors)
     values.update({c.STEER_TABLE + k: float(value) for k, value in enumerate(table)})
-    if not all(math.isfinite(value) for value in values.values()):
-        raise ValueError("a physics control holds finite numbers only")
     return values
 
 

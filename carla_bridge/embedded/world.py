@@ -247,6 +247,8 @@ class World(LightSetters):
         self.frame += 1
         self.delta_s = delta_s
         self.elapsed_s += delta_s
+        for fallen in self._sliders.taken_away(delta_s):
+            self.destroy(fallen)
         substeps = max(1, math.ceil(delta_s / MAX_SUBSTEP_S - 1e-6))
         before = self._bodies.state[:, c.VX : c.VZ + 1].copy()
         self._led.set_off(delta_s)

@@ -62,6 +62,11 @@ def add_walkers(world: carla.World, rng: random.Random) -> list[carla.Actor]:
     return walkers
 
 
+def is_there(actor: carla.Actor) -> bool:
+    """TrafficManager takes a car away that is stuck for long; a walker that was run over is gone after some seconds."""
+    return bool(actor.is_alive)
+
+
 def off_road_m(town: carla.Map, place: carla.Location) -> float:
     """How far beyond the edge of the nearest driving lane."""
     waypoint = town.get_waypoint(place)
@@ -121,12 +126,12 @@ def main(port: int, minutes: float) -> None:
     ticks = int(minutes * 60.0 / TICK_S)
     for tick in range(ticks):
         world.tick()
-        for car in cars:
+        for car in filter(is_there, cars):
             lights.look(car)
         if tick % LOOK_EVERY:
             continue
         looks += 1
-        for actor in (*cars, *walkers):
+        for actor in filter(is_there, (*cars, *walkers)):
             place = actor.get_location()
             moved, last[actor.id] = place.distance(last[actor.id]), place
             if actor in cars:
@@ -145,6 +150,8 @@ def main(port: int, minutes: float) -> None:
         "worst_mean_off_road_m": round(max(off_road[car.id] for car in cars) / looks, 3),
         "worst_off_road_m": round(worst, 2),
         "red_light_violations": len(lights.violations),
+        "cars_taken_away": sum(not car.is_alive for car in cars),
+        "walkers_run_over": sum(not walker.is_alive for walker in walkers),
         "where": lights.violations[:5],
         "cars_that_drove_in_the_last_third": sum(driven.get(car.id, 0.0) > 30.0 for car in cars),
         "walkers_that_walked": sum(walked.get(walker.id, 0.0) > 20.0 for walker in walkers),

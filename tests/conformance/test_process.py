@@ -59,5 +59,6 @@ def test_binds_to_loopback_unless_told_otherwise(start_world: Start) -> None:
     for options, expected in (((), "127.0.0.1"), (("--host", "0.0.0.0"), "0.0.0.0")):
         process, port = start_world(*options)
         listening = [c for c in psutil.Process(process.pid).net_connections("inet") if c.status == psutil.CONN_LISTEN]
-        assert {c.laddr.port for c in listening} == {port, port + 1}
+        assert port in {c.laddr.port for c in listening}
+        assert len(listening) == 2  # and the streams, on the next port or, where that is taken, on another
         assert {c.laddr.ip for c in listening} == {expected}
