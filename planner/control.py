@@ -37,7 +37,7 @@ class ControllerConfig:
     brake_margin: float = 1.1  # up to this share of the target speed the car just rolls
     stop_probability: float = 0.4
     stop_brake: float = 0.7
-    hold_speed_mps: float = 0.4  # a lower target means: stand
+    hold_speed_mps: float = 1.2  # a lower target means: stand; nobody creeps up to a queue at walking pace
     max_age_s: float = 2.5  # after that, at 8 m/s, the car has driven the 20 m of its path to the end
     lost_brake: float = 0.3
 

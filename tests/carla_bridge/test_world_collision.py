@@ -132,10 +132,10 @@ def test_a_walker_is_hit_falls_and_is_taken_away():
     run(world, 1.0)
     assert world.actors[walker].pose.x > 6.5  # thrown
     assert world.actors[ego].velocity[0] > 4.0  # and no wall to the car
-    run(world, 9.0)
+    run(world, 8.0)
     world.apply_walker_control(walker, (1.0, 0.0, 0.0), 2.0)
     assert world.actors[walker].walker.speed == 0.0
-    run(world, 1.5)
+    run(world, 2.0)
     assert walker not in world.actors
 
 
