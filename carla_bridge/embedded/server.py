@@ -46,6 +46,7 @@ log = logging.getLogger(__name__)
 once = Once(log)
 
 RENDER_THREADS = 2
+SUBSCRIBING_LIMIT_S = 0.5  # [wall s] for a client that has loaded a world
 FREE_RUNNING_STEP_S = 0.05  # [simulated s] in asynchronous mode without a fixed step
 
 
@@ -73,6 +74,7 @@ class Server:
         self._ticks: deque[Prompt[int]] = deque()  # asked for, not taken yet
         self._shapes = load_shapes()
         self._loading = asyncio.Lock()
+        self._loader: Connection | None = None  # who has loaded this episode and is not back in it yet
         self._pool = ThreadPoolExecutor(RENDER_THREADS, thread_name_prefix="render")
         self._publishing: asyncio.Future[int] | None = None
         self._mode_changed = asyncio.Event()
@@ -131,10 +133,15 @@ class Server:
     def _forget(self, connection: Connection) -> None:
         """A client that went away takes its traffic managers with it, and the tokens that it has not used."""
         self.streams.forget(connection)
+        self.settle(connection)
         self.traffic_managers.forget(connection)
 
-    async def load_episode(self, name: str, *, reset_settings: bool) -> None:
-        """A new episode in the named town ("" = the current one). May be cancelled until the old one ends."""
+    async def load_episode(self, name: str, loader: Connection, *, reset_settings: bool) -> None:
+        """A new episode in the named town ("" = the current one). May be cancelled until the old one ends.
+
+        Nothing moves then until the client that has loaded it subscribes anew: a snapshot that reaches its old
+        subscription, which it is just taking down, can crash it.
+        """
         async with self._loading:  # one after the other
             wanted = self.atlas.resolve(name) if name else ""
             first_id = self.world.next_id
@@ -153,6 +160,16 @@ class Server:
             if reset_settings:
                 self.apply_settings(EpisodeSettings())
             self._greet_with_snapshot()
+            self._loader = loader
+            asyncio.get_running_loop().call_later(SUBSCRIBING_LIMIT_S, self.settle, loader)
+
+    def settle(self, loader: Connection) -> None:
+        """A client subscribes to the world; if it is the one that has loaded it, time goes on."""
+        if self._loader is loader:
+            self._loader = None
+            self._mode_changed.set()
+            if self._ticks:
+                self._step_for(self._ticks[-1])
 
     def _new_episode(self, town_name: str, first_id: int) -> tuple[Scene, World]:
         scene = self.atlas.scene(town_name) if town_name else self._scene
@@ -225,10 +242,12 @@ class Server:
         if self.traffic_managers:
             self.traffic_managers.tick_asked(connection)
             ticked.add_done_callback(lambda _: self.traffic_managers.tick_told(connection))
-        if not self.traffic_managers.settings_expected:
+        expected = self.traffic_managers.settings_expected
+        if not expected and self._loader is None:
             return self.step(ticked)
         self._ticks.append(ticked)
-        asyncio.get_running_loop().call_later(SETTINGS_WAIT_S, self._step_for, ticked)
+        if self._loader is None:
+            asyncio.get_running_loop().call_later(SETTINGS_WAIT_S, self._step_for, ticked)
         return ticked
 
     def settings_asked(self) -> None:
@@ -239,7 +258,7 @@ class Server:
 
     def _step_for(self, last: Prompt[int]) -> None:
         """Take the steps that clients wait for, up to this one."""
-        while last in self._ticks:
+        while last in self._ticks and self._loader is None:
             ticked = self._ticks.popleft()
             try:
                 self.step(ticked)
@@ -369,7 +388,7 @@ class Server:
                 await self._mode_changed.wait()
                 continue
             started = time.monotonic()
-            if self.world_stream.wanted:
+            if self.world_stream.wanted and self._loader is None:
                 try:
                     await self.step()
                 except Exception as error:  # boundary: clients see a frame less; what they may have asked for goes on

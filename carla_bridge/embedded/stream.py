@@ -202,11 +202,12 @@ class Stream:
             self.announcements.popleft()
 
     def send(self, message: Message, *, drop_for_slow_readers: bool) -> None:
-        if self.greet:
-            self.latest = message
         self._expire()
-        for announcement in self.announcements:
-            announcement.add(message)
+        if self.greet:  # which is all that a newcomer needs
+            self.latest = message
+        else:
+            for announcement in self.announcements:
+                announcement.add(message)
         for subscriber in self.subscribers:
             if not (drop_for_slow_readers and subscriber.busy):
                 subscriber.send(message)

@@ -44,6 +44,8 @@ def get_sensor_token(call: Call[Server], stream_id: int) -> Wire:
     token = call.server.streams.announce(stream_id, call.connection)
     if token is None:
         raise CarlaError(f"there is no sensor stream {stream_id}")
+    if stream_id == call.server.world_stream.number:
+        call.server.settle(call.connection)
     return pack_token(token)
 
 
@@ -112,7 +114,7 @@ def get_actor_definitions(call: Call[Server]) -> Wire:
 def load_new_episode(
     call: Call[Server], name: str, reset_settings: bool = True, layers: int = 0xFFFF
 ) -> Awaitable[None]:
-    return call.server.load_episode(name, reset_settings=reset_settings)
+    return call.server.load_episode(name, call.connection, reset_settings=bool(reset_settings))
 
 
 @methods.void
