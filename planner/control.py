@@ -33,7 +33,7 @@ class ControllerConfig:
     cruise_throttle: float = 0.12  # what holding cruise_mps takes, about
     cruise_mps: float = 8.0
     max_throttle: float = 0.75
-    brake_gain: float = 0.25  # brake per m/s of excess speed
+    brake_gain: float = 0.4  # brake per m/s of excess speed
     brake_margin: float = 1.1  # up to this share of the target speed the car just rolls
     stop_probability: float = 0.4
     stop_brake: float = 0.7
