@@ -12,8 +12,8 @@ from carla_bridge.convert import pose_from_carla
 from carla_bridge.process import SessionError, free_port
 
 CLEAR_AHEAD_M = 25.0  # no car this near to the ego's start
-# Plain cars and vans, as in the shipped network's training data: it takes the back of a taxi for a free road. Lorries and
-# buses would swing out of their lane in right turns.
+# Plain cars and vans, as in the shipped network's training data: it takes the back of a taxi for a free road. Lorries
+# and buses would swing out of their lane in right turns.
 MAKES = ("car", "van")
 SLOWER_PERCENT = 30.0  # below the speed limit: faster, TrafficManager takes right turns beyond the grip of the tyres
 
