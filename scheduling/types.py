@@ -10,8 +10,11 @@ from enum import IntEnum
 
 
 class Place(IntEnum):
+    """A tier: the car's own computer, the roadside edge server behind the radio, a central cloud behind the edge."""
+
     CAR = 0
     EDGE = 1
+    CLOUD = 2
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class StageCost:
     parameter_bytes: float
     output_bytes: dict[str, int]  # output tensor name -> raw fp32/uint8 bytes
     kernels: int = 1  # convolutions, matrix products, gathers: each pays the accelerator's fixed cost once
+    working_bytes: float = 0.0  # most bytes of activations that one operator reads and writes, at the traced precision
 
 
 @dataclass(frozen=True)
@@ -39,12 +43,36 @@ class StageNode:
 class StageGraph:
     """Stages in topological order. sources: tensor name -> raw bytes, captured on the car.
     sinks: the tensors that must end up on the car (the trajectory).
-    codecs: tensor name -> names of the codecs that may carry it over the air; a tensor not listed crosses raw."""
+    codecs: tensor name -> names of the codecs that may carry it over the air; a tensor not listed crosses raw.
+    states: recurrent sources, e.g. the BEV memory: name of the source -> name of the output that becomes it in the
+    next frame. A state lies where the stage that made it ran; to run that stage elsewhere, the state must travel."""
 
     stages: tuple[StageNode, ...]
     sources: dict[str, int]
     sinks: tuple[str, ...]
     codecs: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    states: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        made = {name for stage in self.stages for name in stage.outputs}
+        for state, output in self.states.items():
+            if state not in self.sources or output not in made:
+                raise ValueError(
+                    f"a state is a source and becomes an output: received {state!r} <- {output!r}, with sources "
+                    f"{sorted(self.sources)} and outputs {sorted(made)}"
+                )
+
+
+@dataclass(frozen=True)
+class ModelVariant:
+    """One size of the network. All sizes answer one contract, so a frame may be driven by any of them.
+
+    quality_price_s: what driving by this one instead of the best is worth, in seconds of latency (a preference).
+    """
+
+    name: str
+    graph: StageGraph
+    quality_price_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -59,21 +87,29 @@ class LinkGeometry:
 
 @dataclass(frozen=True)
 class LinkState:
+    """The way from the car to the edge server (radio, transport, core) and on to the cloud (wide-area network)."""
+
     up_bps: float
     down_bps: float
-    rtt_s: float  # of a small message, radio + transport + core
-    loss: float  # probability that a message is lost outright
+    rtt_s: float  # car - edge - car, a small message: radio + transport + core
+    loss: float  # probability that what a frame sends is lost: losses that survive HARQ come in bursts
     rsu: int
     available: bool = True
+    wan_rtt_s: float = 0.041  # edge - cloud - edge; so car - cloud - car is rtt_s + wan_rtt_s
+    wan_bps: float = 1e9  # between edge and cloud, either way
 
 
 @dataclass(frozen=True)
 class Schedule:
     """Where each stage of one frame runs.
 
-    place: one `Place` a stage, in graph order. codecs: tensor name -> codec name for tensors that cross the air.
-    fallback_at_s: when, after capture, the car starts its own complete run if no answer has come; None = the car
-    runs everything anyway. expected_latency_s: what the policy believed (mean over its futures).
+    place: one `Place` a stage, in graph order. codecs: tensor name -> codec name for tensors that leave their tier.
+    fallback_at_s: when, after capture, the car starts its own complete run if no answer has come; None = it never
+    does (the car runs everything anyway, or the policy has no fallback). expected_latency_s: what the policy believed
+    (mean over its futures). model: name of the `ModelVariant` ("": the only one). precisions: one a stage (empty:
+    every computer's default). decided_at: the tier whose controller decides; a remote one's decision is on the car
+    one round trip after capture, and nothing starts before. fifo: work waits in line however old it gets, instead of
+    being superseded by the next frame.
     """
 
     place: tuple[Place, ...]
@@ -81,11 +117,16 @@ class Schedule:
     fallback_at_s: float | None
     expected_latency_s: float
     policy: str
+    model: str = ""
+    precisions: tuple[str, ...] = ()
+    decided_at: Place = Place.CAR
+    fifo: bool = False
 
 
 @dataclass(frozen=True)
 class Span:
-    """One piece of work on one resource, in simulated seconds. resource: "car", "uplink", "edge", "downlink"."""
+    """One piece of work on one resource, in simulated seconds. resource: "car", "uplink", "edge",
+    "downlink", "cloud", "wan_up" (edge to cloud) or "wan_down" (cloud to edge); only the last two may overlap."""
 
     stage: str
     resource: str
@@ -106,6 +147,7 @@ class Timeline:
     used_fallback: bool
     bytes_up: int
     bytes_down: int
+    car_j: float = 0.0  # energy of the car's accelerator and radio for this frame
 
     @property
     def latency_s(self) -> float | None:
