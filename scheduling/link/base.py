@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from scheduling.types import LinkGeometry, LinkState
 
+Floats = npt.NDArray[np.float64]
+_FUTURES = ("up_bps", "down_bps", "rtt_s", "loss", "wan_rtt_s", "wan_bps")
 UNAVAILABLE = LinkState(up_bps=0.0, down_bps=0.0, rtt_s=0.0, loss=1.0, rsu=-1, available=False)
 
 
@@ -78,28 +80,46 @@ def _rate(state: LinkState, up: bool) -> float:
 
 @dataclass(frozen=True)
 class LinkForecast:
-    """M sampled futures of the link over the life of one frame, one array entry a future. Unavailable: rates 0."""
+    """M equally likely futures of the link over the life of one frame, an array (M,) each. Unavailable: rates 0.
 
-    up_bps: npt.NDArray[np.float64]
-    down_bps: npt.NDArray[np.float64]
-    rtt_s: npt.NDArray[np.float64]
-    loss: npt.NDArray[np.float64]
+    Loss is one draw a frame. wan_rtt_s, wan_bps: between edge and cloud; left out, they are those of a `LinkState`.
+    """
+
+    up_bps: Floats
+    down_bps: Floats
+    rtt_s: Floats
+    loss: Floats
     rsu: int = -1
+    wan_rtt_s: Floats = field(default_factory=lambda: np.empty(0), kw_only=True)
+    wan_bps: Floats = field(default_factory=lambda: np.empty(0), kw_only=True)
+
+    def __post_init__(self) -> None:
+        for name, usual in (("wan_rtt_s", LinkState.wan_rtt_s), ("wan_bps", LinkState.wan_bps)):
+            if len(getattr(self, name)) == 0:
+                object.__setattr__(self, name, np.full(len(self.up_bps), usual))
+        sizes = {name: len(getattr(self, name)) for name in _FUTURES}
+        if len(set(sizes.values())) != 1:
+            raise ValueError(f"a forecast needs arrays of one length, received {sizes}")
 
     def __len__(self) -> int:
         return len(self.up_bps)
 
     def __getitem__(self, index: int) -> LinkState:
-        up, down = float(self.up_bps[index]), float(self.down_bps[index])
-        return LinkState(up, down, float(self.rtt_s[index]), float(self.loss[index]), self.rsu, up > 0.0)
+        up, down, rtt, loss, wan_rtt, wan = (float(getattr(self, name)[index]) for name in _FUTURES)
+        return LinkState(up, down, rtt, loss, self.rsu, up > 0.0, wan_rtt, wan)
 
     @classmethod
     def repeat(cls, state: LinkState, n: int) -> LinkForecast:
         on = 1.0 if state.available else 0.0
         return cls(
-            np.full(n, state.up_bps * on), np.full(n, state.down_bps * on), np.full(n, state.rtt_s),
-            np.full(n, state.loss if state.available else 1.0), state.rsu,
-        )  # fmt: skip
+            np.full(n, state.up_bps * on),
+            np.full(n, state.down_bps * on),
+            np.full(n, state.rtt_s),
+            np.full(n, state.loss if state.available else 1.0),
+            state.rsu,
+            wan_rtt_s=np.full(n, state.wan_rtt_s),
+            wan_bps=np.full(n, state.wan_bps),
+        )
 
 
 class LinkModel(ABC):
@@ -114,5 +134,6 @@ class LinkModel(ABC):
         """What really happens from the last step on."""
 
     @abstractmethod
-    def forecast(self, n: int) -> LinkForecast:
-        """n equally likely futures, drawn from what the car could have measured; never the truth."""
+    def forecast(self, n: int, ahead_s: float = 0.0) -> LinkForecast:
+        """n equally likely futures for a frame captured ahead_s after the last step, drawn from what the car could
+        have measured by now; never the truth, and never from its random stream."""

@@ -39,7 +39,7 @@ class FixedLink(LinkModel):
     def truth(self) -> LinkTrace:
         return LinkTrace((float("-inf"),), (self._state,), answer_delay_s=self.config.latency_s)
 
-    def forecast(self, n: int) -> LinkForecast:
+    def forecast(self, n: int, ahead_s: float = 0.0) -> LinkForecast:
         return LinkForecast.repeat(self._state, n)
 
 
@@ -52,5 +52,5 @@ class OffLink(LinkModel):
     def truth(self) -> LinkTrace:
         return LinkTrace.constant(UNAVAILABLE)
 
-    def forecast(self, n: int) -> LinkForecast:
+    def forecast(self, n: int, ahead_s: float = 0.0) -> LinkForecast:
         return LinkForecast.repeat(UNAVAILABLE, n)

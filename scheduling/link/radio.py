@@ -138,7 +138,7 @@ class RadioLink(LinkModel):
             return LinkTrace((now, self._gap_end_s), (state, after))
         return LinkTrace((now,), (state,))
 
-    def forecast(self, n: int) -> LinkForecast:
+    def forecast(self, n: int, ahead_s: float = 0.0) -> LinkForecast:
         c, rng, geometry = self.config, self._forecast_rng, self._geometry
         noise = rng.standard_normal((4, n))
         hold = rng.random(n)
