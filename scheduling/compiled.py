@@ -1,8 +1,8 @@
-"""A stage graph as flat arrays, for the numba solver.
+"""A stage graph on given computers as flat arrays, for the numba solver.
 
 Stages are numbered by *position*: first the critical ones (those that a sink depends on) in graph order, then the
-auxiliary ones. Tensors are numbered in the order in which positions mention them. A placement is an integer whose bit
-i is set when position i runs at the edge.
+auxiliary ones. Tensors are numbered in the order in which positions mention them. A *choice* is a pair of tier and
+precision; an *option* is a pair of tensor and codec.
 """
 
 from __future__ import annotations
@@ -13,88 +13,35 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from scheduling.budget import BYTES_PER_NUMBER, BudgetState, ComputeBudget
 from scheduling.codecs import CODECS, nominal_payload_bytes
+from scheduling.problem import Floats, PayloadBytes
 from scheduling.types import Place, StageGraph, StageNode
 
-Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-PayloadBytes = Mapping[str, Mapping[str, float]]  # tensor -> codec -> bytes
 
 
 class GraphArrays(NamedTuple):
-    """What the solver needs of a graph. CSR pairs: (pointer, index)."""
+    """What the solver needs of a graph and never changes. CSR pairs: (pointer, index)."""
 
     n_critical: int
     input_pointer: Ints  # position -> range in input_tensor
     input_tensor: Ints
+    output_pointer: Ints  # position -> range in output_tensor: those of its outputs that anybody wants
+    output_tensor: Ints
     producer: Ints  # tensor -> position, -1 for a source
-    consumers: Ints  # tensor -> bit mask of positions that read it
+    reader_pointer: Ints  # tensor -> range in reader: critical positions that read it
+    reader: Ints
     sinks: Ints  # tensor numbers
     is_sink: npt.NDArray[np.bool_]  # by tensor
+    state_maker: Ints  # tensor -> position whose output becomes this state in the next frame; -1: no state
+    follows: Ints  # auxiliary position -> position whose tier it follows, -1: the car; critical: unused
     option_pointer: Ints  # tensor -> range of its codec options
     option_encode_s: Floats
     option_decode_s: Floats
-    option_quality_s: Floats
-
-
-class CompiledGraph:
-    """`graph` with its arrays and the names behind the numbers."""
-
-    def __init__(self, graph: StageGraph) -> None:
-        self.graph = graph
-        critical = critical_stages(graph)
-        self.stages: tuple[StageNode, ...] = (
-            *(stage for stage in graph.stages if stage.name in critical),
-            *(stage for stage in graph.stages if stage.name not in critical),
-        )
-        self.n_critical = len(critical)
-        position = {stage.name: i for i, stage in enumerate(self.stages)}
-        self._graph_positions = tuple(position[stage.name] for stage in graph.stages)
-        producer = {name: i for i, stage in enumerate(self.stages) for name in stage.outputs}
-        names = dict.fromkeys([name for stage in self.stages for name in stage.inputs] + list(graph.sinks))
-        self.tensors: tuple[str, ...] = tuple(names)
-        number = {name: i for i, name in enumerate(self.tensors)}
-        consumers = [sum(1 << i for i, s in enumerate(self.stages) if name in s.inputs) for name in self.tensors]
-        options = [graph.codecs.get(name, ("raw",)) for name in self.tensors]
-        self.options = tuple((t, codec) for t, names in enumerate(options) for codec in names)
-        self.raw_bytes = tuple(raw_tensor_bytes(graph)[name] for name in self.tensors)
-        self._nominal = np.array([nominal_payload_bytes(codec, self.raw_bytes[t]) for t, codec in self.options])
-        inputs = [[number[name] for name in dict.fromkeys(stage.inputs)] for stage in self.stages]
-        sinks = [number[name] for name in graph.sinks]
-        self.arrays = GraphArrays(
-            n_critical=self.n_critical,
-            input_pointer=_pointer([len(row) for row in inputs]),
-            input_tensor=np.array([t for row in inputs for t in row], np.int64),
-            producer=np.array([producer.get(name, -1) for name in self.tensors], np.int64),
-            consumers=np.array(consumers, np.int64),
-            sinks=np.array(sinks, np.int64),
-            is_sink=np.array([name in graph.sinks for name in self.tensors], np.bool_),
-            option_pointer=_pointer([len(names) for names in options]),
-            option_encode_s=np.array([CODECS[c].encode_s(self.raw_bytes[t]) for t, c in self.options]),
-            option_decode_s=np.array([CODECS[c].decode_s(self.raw_bytes[t]) for t, c in self.options]),
-            option_quality_s=np.array([CODECS[c].quality_price_s for _, c in self.options]),
-        )
-
-    def option_bytes(self, payload_bytes: PayloadBytes | None) -> Floats:
-        """Expected payload of every codec option: what was last seen, else the nominal ratio."""
-        expected = self._nominal.copy()
-        if payload_bytes:
-            for i, (tensor, codec) in enumerate(self.options):
-                seen = payload_bytes.get(self.tensors[tensor])
-                if seen is not None and codec in seen:
-                    expected[i] = seen[codec]
-        return expected
-
-    def placement(self, mask: int) -> tuple[Place, ...]:
-        """Bit mask over positions -> one place a stage, in graph order."""
-        return tuple(Place((mask >> i) & 1) for i in self._graph_positions)
-
-    def mask(self, place: Sequence[Place]) -> int:
-        return sum(int(p) << i for p, i in zip(place, self._graph_positions, strict=True))
-
-    @property
-    def critical_mask(self) -> int:
-        return (1 << self.n_critical) - 1
+    choice_tier: Ints  # choice -> tier
+    default_choice: Ints  # tier -> choice of its default precision
+    last_option_tensors: int  # tensors, a convenience for allocation
 
 
 def critical_stages(graph: StageGraph) -> frozenset[str]:
@@ -112,5 +59,117 @@ def raw_tensor_bytes(graph: StageGraph) -> dict[str, int]:
     return {**graph.sources, **{n: b for stage in graph.stages for n, b in stage.cost.output_bytes.items()}}
 
 
+class CompiledGraph:
+    """`graph` on `computers` (by tier): arrays, tables by (position, choice), and the names behind the numbers."""
+
+    def __init__(self, graph: StageGraph, computers: Sequence[ComputeBudget]) -> None:
+        self.graph, self.computers = graph, tuple(computers)
+        critical = critical_stages(graph)
+        self.stages: tuple[StageNode, ...] = (
+            *(stage for stage in graph.stages if stage.name in critical),
+            *(stage for stage in graph.stages if stage.name not in critical),
+        )
+        self.n_critical = len(critical)
+        self.position = {stage.name: i for i, stage in enumerate(self.stages)}
+        self.graph_positions = tuple(self.position[stage.name] for stage in graph.stages)
+        names = dict.fromkeys([name for stage in self.stages for name in stage.inputs] + list(graph.sinks))
+        self.tensors: tuple[str, ...] = tuple(names)
+        self.number = {name: i for i, name in enumerate(self.tensors)}
+        raw = raw_tensor_bytes(graph)
+        options = [graph.codecs.get(name, ("raw",)) for name in self.tensors]
+        self.options = tuple((t, codec) for t, codecs in enumerate(options) for codec in codecs)
+        self.option_number = {(self.tensors[t], codec): i for i, (t, codec) in enumerate(self.options)}
+        self.nominal_bytes = np.array([nominal_payload_bytes(c, raw[self.tensors[t]]) for t, c in self.options])
+        self.option_quality_s = np.array([CODECS[codec].quality_price_s for _, codec in self.options])
+        self.choices = tuple(
+            (Place(tier), precision) for tier, budget in enumerate(computers) for precision in budget.precisions
+        )
+        self.choice_number = {choice: i for i, choice in enumerate(self.choices)}
+        self.arrays = self._arrays(options, raw)
+        self.memory, self.working = self._memory()
+        self._alone: dict[tuple[float, ...], tuple[Floats, Floats]] = {}
+
+    def _arrays(self, options: Sequence[Sequence[str]], raw: Mapping[str, int]) -> GraphArrays:
+        producer = {name: i for i, stage in enumerate(self.stages) for name in stage.outputs}
+        inputs = [[self.number[name] for name in stage.inputs] for stage in self.stages]
+        outputs = [[self.number[name] for name in stage.outputs if name in self.number] for stage in self.stages]
+        readers = [
+            [i for i, stage in enumerate(self.stages[: self.n_critical]) if name in stage.inputs]
+            for name in self.tensors
+        ]
+        follows = np.full(len(self.stages), -1, np.int64)
+        for i, stage in enumerate(self.stages):
+            if stage.inputs:
+                follows[i] = producer.get(stage.inputs[0], -1)
+        state_maker = [producer[self.graph.states[n]] if n in self.graph.states else -1 for n in self.tensors]
+        codecs = [CODECS[codec] for _, codec in self.options]
+        sizes = [raw[self.tensors[t]] for t, _ in self.options]
+        return GraphArrays(
+            n_critical=self.n_critical,
+            input_pointer=_pointer([len(x) for x in inputs]),
+            input_tensor=_flat(inputs),
+            output_pointer=_pointer([len(x) for x in outputs]),
+            output_tensor=_flat(outputs),
+            producer=np.array([producer.get(name, -1) for name in self.tensors], np.int64),
+            reader_pointer=_pointer([len(x) for x in readers]),
+            reader=_flat(readers),
+            sinks=np.array([self.number[name] for name in self.graph.sinks], np.int64),
+            is_sink=np.array([name in self.graph.sinks for name in self.tensors]),
+            state_maker=np.array(state_maker, np.int64),
+            follows=follows,
+            option_pointer=_pointer([len(x) for x in options]),
+            option_encode_s=np.array([c.encode_s(size) for c, size in zip(codecs, sizes, strict=True)]),
+            option_decode_s=np.array([c.decode_s(size) for c, size in zip(codecs, sizes, strict=True)]),
+            choice_tier=np.array([int(tier) for tier, _ in self.choices], np.int64),
+            default_choice=np.array(
+                [self.choice_number[Place(k), b.precision] for k, b in enumerate(self.computers)], np.int64
+            ),
+            last_option_tensors=len(self.tensors),
+        )
+
+    def _memory(self) -> tuple[Floats, Floats]:
+        """(position, choice) -> bytes of parameters, and of the largest working set."""
+        scale = np.array([BYTES_PER_NUMBER[precision] / 4.0 for _, precision in self.choices])
+        parameters = np.array([stage.cost.parameter_bytes for stage in self.stages])
+        working = np.array([stage.cost.working_bytes for stage in self.stages])
+        return parameters[:, None] * scale, working[:, None] * scale
+
+    def alone(self, clocks: tuple[float, ...]) -> tuple[Floats, Floats]:
+        """(position, choice) -> seconds with the computer to ourselves, and joules drawn on the car (elsewhere 0)."""
+        if clocks not in self._alone:
+            if len(self._alone) > 64:
+                self._alone.clear()
+            seconds = np.empty((len(self.stages), len(self.choices)))
+            joules = np.zeros_like(seconds)
+            for c, (tier, precision) in enumerate(self.choices):
+                budget, clock = self.computers[tier], clocks[tier]
+                for i, stage in enumerate(self.stages):
+                    seconds[i, c] = budget.alone_seconds(stage.cost, precision, clock)
+                    if tier == Place.CAR:
+                        joules[i, c] = budget.joules(stage.cost, precision, clock)
+            self._alone[clocks] = seconds, joules
+        return self._alone[clocks]
+
+    def seconds(self, states: Sequence[BudgetState]) -> tuple[Floats, Floats]:
+        """As `alone`, slowed by what other tenants take."""
+        alone_s, joules = self.alone(tuple(state.clock for state in states))
+        slow = np.array([1.0 / (1.0 - state.share_taken) for state in states])
+        return alone_s * slow[self.arrays.choice_tier], joules
+
+    def option_bytes(self, payload_bytes: PayloadBytes) -> Floats:
+        """Expected payload of every codec option: what was last seen, else the nominal ratio."""
+        expected = self.nominal_bytes.copy()
+        for tensor, seen in payload_bytes.items():
+            for codec, size in seen.items():
+                option = self.option_number.get((tensor, codec))
+                if option is not None:
+                    expected[option] = size
+        return expected
+
+
 def _pointer(lengths: Sequence[int]) -> Ints:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def _flat(lists: Sequence[Sequence[int]]) -> Ints:
+    return np.array([x for values in lists for x in values], np.int64)
