@@ -1,33 +1,50 @@
 """What each stage costs, read off the modules themselves: nothing about a cost is typed in by hand.
 
-A stage runs once under PyTorch's FLOP counter on fake tensors (shapes only, no arithmetic and no weights read); only
-where an operator refuses that, it runs once for real.
+A stage goes once under PyTorch's FLOP counter on fake tensors (shapes only): nothing is computed, no weight is read,
+and a model built under `torch.device("meta")`, which has none, is traced like any other. A stage whose shapes depend
+on values cannot be traced and is refused.
 
 Byte traffic is counted as a fused inference engine would cause it: every convolution, matrix product, gather, resize
 or attention reads its operands and writes its result once, while normalisation, activation and other pointwise work
-rides along in registers.
+rides along in registers. What depends on weights alone is folded into them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import DynamicOutputShapeException, FakeTensorMode, UnsupportedOperatorException
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+    UnsupportedOperatorException,
+)
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from scheduling.types import StageCost, StageGraph, StageNode
 
 # Operators that an inference engine launches as kernels of their own.
 _HEAVY = (
     "convolution", "conv2d", "mm", "addmm", "bmm", "baddbmm", "attention", "grid_sampler", "embedding", "gather",
-    "index", "scatter", "upsample", "pool", "softmax", "layer_norm", "sparse",
+    "index", "scatter", "upsample", "pool", "softmax", "layer_norm", "group_norm", "sparse", "topk", "sort",
 )  # fmt: skip
 _SMALL_TENSOR_BYTES = 1024  # below this a codec's header and time outweigh what it saves
+IMAGE_CODECS = ("jpeg50", "jpeg70", "jpeg", "raw")
+FEATURE_CODECS = ("int4", "int8", "fp16", "raw")
+
+
+def _attention_flops(query: Any, key: Any, value: Any, *args: Any, **kwargs: Any) -> int:
+    return sdpa_flop_count(query, key, value)
+
+
+# PyTorch's counter knows the attention kernels of GPUs only; this one is what fake CPU tensors choose.
+_MORE_FLOPS = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops}
 
 
 class StageLike(Protocol):
@@ -43,79 +60,136 @@ class StageLike(Protocol):
     def outputs(self) -> tuple[str, ...]: ...
 
 
-class _Traffic(TorchDispatchMode):
-    """Counts heavy operators and the bytes they read and write."""
+@dataclass(frozen=True)
+class _Shape:
+    """All that is kept of a tensor."""
 
-    def __init__(self) -> None:
+    size: tuple[int, ...]
+    dtype: torch.dtype
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> _Shape:
+        return cls(tuple(tensor.shape), tensor.dtype)
+
+    @property
+    def bytes(self) -> int:
+        return torch.Size(self.size).numel() * self.dtype.itemsize
+
+    def fake(self) -> Tensor:
+        """A CPU tensor of this shape; inside a FakeTensorMode it takes no memory."""
+        return torch.empty(self.size, dtype=self.dtype, device="cpu")
+
+
+class _Traffic(TorchDispatchMode):
+    """Counts heavy operators, the bytes they read and write, and the most activation bytes any operator holds."""
+
+    def __init__(self, weights: Sequence[Tensor]) -> None:
         super().__init__()
         self.bytes = 0
         self.kernels = 0
+        self.working_bytes = 0
+        self._weights = {id(tensor): tensor for tensor in weights}  # kept alive, so that no id is used twice
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        name = func.overloadpacket.__name__
-        if any(part in name for part in _HEAVY):
+        operands = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        results = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
+        activations = [tensor for tensor in operands if id(tensor) not in self._weights]
+        if operands and not activations:
+            self._weights |= {id(tensor): tensor for tensor in results}
+            return result
+        if not func.is_view:
+            held = {id(tensor): _bytes(tensor) for tensor in (*activations, *results)}
+            self.working_bytes = max(self.working_bytes, sum(held.values()))
+        if any(part in func.overloadpacket.__name__ for part in _HEAVY):
             self.kernels += 1
-            self.bytes += sum(_bytes(leaf) for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, Tensor))
+            self.bytes += sum(_bytes(tensor) for tensor in (*operands, *results))
         return result
+
+
+@dataclass(frozen=True)
+class _Trace:
+    outputs: tuple[_Shape, ...]
+    flops: float
+    bytes: int
+    kernels: int
+    working_bytes: int
 
 
 def _bytes(tensor: Tensor) -> int:
     return tensor.numel() * tensor.element_size()
 
 
-def _as_tuple(result: Any) -> tuple[Tensor, ...]:
-    return (result,) if isinstance(result, Tensor) else tuple(result)
+def _weights_of(module: Any) -> dict[str, Tensor]:
+    if not isinstance(module, torch.nn.Module):
+        return {}
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
-def _measure(module: Callable[..., Any], inputs: Sequence[Tensor]) -> tuple[tuple[Tensor, ...], float, _Traffic]:
-    flops = FlopCounterMode(display=False)
-    with torch.no_grad(), _Traffic() as traffic, flops:
-        outputs = _as_tuple(module(*inputs))
-    return outputs, float(flops.get_total_flops()), traffic
-
-
-def _trace_one(stage: StageLike, tensors: Mapping[str, Tensor]) -> tuple[tuple[Tensor, ...], float, _Traffic]:
-    """Outputs are real tensors of the right shape and type; their values mean nothing."""
-    inputs = [tensors[name] for name in stage.inputs]
-    fake = FakeTensorMode(allow_non_fake_inputs=True)
+def _trace_one(stage: StageLike, inputs: Sequence[_Shape]) -> _Trace:
+    flops = FlopCounterMode(display=False, custom_mapping=_MORE_FLOPS)
     try:
-        with fake:
-            outputs, flops, traffic = _measure(stage.module, [fake.from_tensor(tensor) for tensor in inputs])
-        return tuple(torch.zeros(o.shape, dtype=o.dtype) for o in outputs), flops, traffic
-    except (UnsupportedOperatorException, DynamicOutputShapeException, NotImplementedError, RuntimeError, TypeError):
-        # A custom operator or a look at values: such a stage can only be traced by running it.
-        return _measure(stage.module, inputs)
+        with FakeTensorMode(allow_non_fake_inputs=True), torch.device("cpu"), torch.no_grad():
+            weights = {name: _Shape.of(tensor).fake() for name, tensor in _weights_of(stage.module).items()}
+            tensors = tuple(shape.fake() for shape in inputs)
+            with _Traffic(list(weights.values())) as traffic, flops:
+                if isinstance(stage.module, torch.nn.Module):
+                    result = torch.func.functional_call(stage.module, weights, tensors)
+                else:
+                    result = stage.module(*tensors)
+    except (DataDependentOutputException, DynamicOutputShapeException, UnsupportedOperatorException) as error:
+        raise ValueError(
+            f"stage {stage.name!r} looks at values ({error}), so its cost cannot be read off shapes: only operators "
+            "whose result's shape follows from their operands' shapes can be traced"
+        ) from error
+    except (RuntimeError, TypeError) as error:
+        sizes = ", ".join(str(shape.size) for shape in inputs)
+        raise ValueError(f"stage {stage.name!r} refuses inputs of shapes {sizes}: {error}") from error
+    outputs = (result,) if isinstance(result, Tensor) else tuple(result)
+    total = float(flops.get_total_flops())
+    return _Trace(tuple(map(_Shape.of, outputs)), total, traffic.bytes, traffic.kernels, traffic.working_bytes)
 
 
-def _codecs_for(tensor: Tensor) -> tuple[str, ...]:
-    if tensor.dtype == torch.uint8 and tensor.dim() == 4 and tensor.shape[1] == 3:
-        return ("jpeg", "raw")
-    if tensor.is_floating_point() and _bytes(tensor) > _SMALL_TENSOR_BYTES:
-        return ("int8", "fp16", "raw")
+def _codecs_for(shape: _Shape) -> tuple[str, ...]:
+    if shape.dtype == torch.uint8 and len(shape.size) == 4 and shape.size[1] == 3:
+        return IMAGE_CODECS
+    if shape.dtype.is_floating_point and shape.bytes > _SMALL_TENSOR_BYTES:
+        return FEATURE_CODECS
     return ("raw",)
 
 
-def trace_stages(stages: Sequence[StageLike], sources: Mapping[str, Tensor], sinks: Sequence[str]) -> StageGraph:
-    """The stage graph of a model: stages in topological order, sources with example tensors, sinks by name."""
-    tensors: dict[str, Tensor] = dict(sources)
+def trace_stages(
+    stages: Sequence[StageLike],
+    sources: Mapping[str, Tensor],
+    sinks: Sequence[str],
+    states: Mapping[str, str] | None = None,
+) -> StageGraph:
+    """The stage graph of a model: stages in topological order, sources with example tensors (of which only shape and
+    type matter; meta tensors will do), sinks by name; states: see `StageGraph`."""
+    tensors = {name: _Shape.of(tensor) for name, tensor in sources.items()}
+    known: dict[tuple[Any, ...], _Trace] = {}  # camera after camera through one backbone: traced once
     nodes: list[StageNode] = []
     for stage in stages:
         missing = [name for name in stage.inputs if name not in tensors]
         if missing:
             raise ValueError(f"stage {stage.name!r} needs {missing}, which no earlier stage or source gives")
-        outputs, flops, traffic = _trace_one(stage, tensors)
-        if len(outputs) != len(stage.outputs):
-            raise ValueError(f"stage {stage.name!r} declares outputs {stage.outputs}, returned {len(outputs)} tensors")
-        tensors.update(zip(stage.outputs, outputs, strict=True))
+        inputs = [tensors[name] for name in stage.inputs]
+        key = (id(stage.module), *inputs)
+        trace = known[key] = known.get(key) or _trace_one(stage, inputs)
+        if len(trace.outputs) != len(stage.outputs):
+            raise ValueError(
+                f"stage {stage.name!r} declares outputs {stage.outputs}, returned {len(trace.outputs)} tensors"
+            )
+        tensors.update(zip(stage.outputs, trace.outputs, strict=True))
         parameters = stage.module.parameters() if isinstance(stage.module, torch.nn.Module) else ()
-        boundary = sum(_bytes(tensors[name]) for name in (*stage.inputs, *stage.outputs))
+        boundary = sum(shape.bytes for shape in (*inputs, *trace.outputs))
         cost = StageCost(
-            flops=flops,
-            bytes_moved=float(max(traffic.bytes, boundary)),
+            flops=trace.flops,
+            bytes_moved=float(max(trace.bytes, boundary)),
             parameter_bytes=float(sum(_bytes(parameter) for parameter in parameters)),
-            output_bytes={name: _bytes(tensors[name]) for name in stage.outputs},
-            kernels=max(1, traffic.kernels),
+            output_bytes={name: tensors[name].bytes for name in stage.outputs},
+            kernels=max(1, trace.kernels),
+            working_bytes=float(max(trace.working_bytes, boundary)),
         )
         nodes.append(StageNode(stage.name, tuple(stage.inputs), tuple(stage.outputs), cost))
     unknown = [name for name in sinks if name not in tensors]
@@ -123,7 +197,8 @@ def trace_stages(stages: Sequence[StageLike], sources: Mapping[str, Tensor], sin
         raise ValueError(f"sinks {unknown} are produced by no stage; known tensors: {sorted(tensors)}")
     return StageGraph(
         stages=tuple(nodes),
-        sources={name: _bytes(tensor) for name, tensor in sources.items()},
+        sources={name: tensors[name].bytes for name in sources},
         sinks=tuple(sinks),
-        codecs={name: _codecs_for(tensor) for name, tensor in tensors.items()},
+        codecs={name: _codecs_for(shape) for name, shape in tensors.items()},
+        states=dict(states or {}),
     )

@@ -38,27 +38,70 @@ class Stage:
 
 
 class Looks(nn.Module):
-    """Looks at values, which cannot be done without running it."""
+    """Its way depends on values, which shapes do not tell."""
 
     def forward(self, x):
         return (x.mean(dim=(2, 3)) if float(x.sum()) > -1 else x.amax(dim=(2, 3)),)
+
+
+class Attends(nn.Module):
+    """Learned queries (1, 5, 16) look at tokens (B, T, 16)."""
+
+    def __init__(self):
+        super().__init__()
+        self.queries = nn.Parameter(torch.zeros(1, 5, 16))
+        self.key_value = nn.Linear(16, 32, bias=False)
+
+    def forward(self, tokens):
+        key, value = self.key_value(tokens).chunk(2, dim=-1)
+        place = torch.arange(5).view(1, 5, 1) * 1.0  # made on the CPU, wherever the weights are
+        return nn.functional.scaled_dot_product_attention(self.queries + place, key, value)
 
 
 def test_costs_are_those_of_the_operators():
     convolution = nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False)
     stages = (
         Stage("backbone", nn.Sequential(convolution, nn.BatchNorm2d(8), nn.ReLU()).eval(), ("image",), ("feature",)),
-        Stage("head", Looks(), ("feature",), ("out",)),
+        Stage("head", nn.AdaptiveAvgPool2d(1), ("feature",), ("out",)),
     )
-    graph = trace_stages(stages, {"image": torch.zeros(1, 3, 32, 64)}, ("out",))
+    graph = trace_stages(stages, {"image": torch.zeros(1, 3, 32, 64)}, ("out",), {"image": "feature"})
     cost = graph.stages[0].cost
     assert cost.flops == 2 * 3 * 9 * 8 * 16 * 32  # multiply-adds count as 2
     assert cost.output_bytes == {"feature": 4 * 8 * 16 * 32}
     assert cost.kernels == 1
     assert cost.bytes_moved == 4 * (3 * 32 * 64 + 3 * 9 * 8 + 8 * 16 * 32)  # in, weights, out
+    assert cost.working_bytes == 4 * (3 * 32 * 64 + 8 * 16 * 32)  # the convolution holds more than the two after it
+    assert cost.parameter_bytes == 4 * (3 * 9 * 8 + 2 * 8)
     assert graph.stages[1].cost.output_bytes == {"out": 32}
-    assert graph.codecs["feature"] == ("int8", "fp16", "raw")
+    assert graph.codecs["feature"] == ("int4", "int8", "fp16", "raw")
     assert graph.codecs["out"] == ("raw",)
+    assert graph.states == {"image": "feature"}
+
+
+def test_without_weights_and_with_them_costs_are_the_same():
+    def traced() -> StageCost:
+        tokens = torch.zeros(1, 7, 16, device="meta")
+        return trace_stages((Stage("head", Attends(), ("tokens",), ("out",)),), {"tokens": tokens}, ()).stages[0].cost
+
+    with torch.device("meta"):
+        without = traced()
+    assert without == traced()
+    assert without.flops == 2 * 7 * 16 * 32 + 2 * 2 * 5 * 7 * 16  # projection, then query x key and weights x value
+
+
+def test_a_camera_image_travels_as_jpeg():
+    image = torch.zeros(1, 3, 8, 8, dtype=torch.uint8)
+    graph = trace_stages((Stage("cast", torch.Tensor.float, ("image",), ("out",)),), {"image": image}, ("out",))
+    assert graph.codecs["image"] == ("jpeg50", "jpeg70", "jpeg", "raw")
+    assert graph.sources == {"image": 3 * 8 * 8}
+
+
+def test_a_stage_that_looks_at_values_is_refused_not_run():
+    stage = Stage("head", Looks(), ("feature",), ("out",))
+    with pytest.raises(ValueError, match="'head' looks at values"):
+        trace_stages((stage,), {"feature": torch.zeros(1, 4, 2, 2)}, ("out",))
+    with pytest.raises(ValueError, match=r"'backbone' refuses inputs of shapes \(1, 4, 2, 2\)"):
+        trace_stages((Stage("backbone", nn.Conv2d(3, 8, 3), ("x",), ("y",)),), {"x": torch.zeros(1, 4, 2, 2)}, ("y",))
 
 
 def test_tracing_names_what_is_missing():
@@ -145,7 +188,7 @@ def test_jpeg_keeps_a_smooth_picture_and_its_colours_apart():
 
 
 @pytest.mark.parametrize(
-    "path", sorted(p.relative_to(CONFIGS) for g in ("soc", "edge") for p in (CONFIGS / g).glob("*"))
+    "path", sorted(p.relative_to(CONFIGS) for g in ("soc", "edge", "cloud") for p in (CONFIGS / g).glob("*"))
 )
 def test_every_computer_can_be_configured(path):
     assert isinstance(load(path.parent.name, path.stem), ComputeBudget)
