@@ -83,6 +83,8 @@ class LinkGeometry:
     distance_m: float
     line_of_sight: bool
     blocking_vehicles: int  # vehicles on the straight line
+    blocker_height_m: float = 1.6  # the highest of them; 1.6 car, 3.0 truck (TR 37.885)
+    speed_mps: float = 0.0  # how fast the car moves through the radio field, whether towards the unit or not
 
 
 @dataclass(frozen=True)
