@@ -1,14 +1,21 @@
-"""From distance to bits a second: path loss, noise, channel quality, spectral efficiency.
+"""From geometry to bits a second: path loss, blockage, noise, channel quality, spectral efficiency.
 
 Distances in metres, frequencies in GHz, losses and ratios in dB.
 """
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
 SPEED_OF_LIGHT = 299_792_458.0  # [m/s]
+SPEED_IN_FIBRE_KM_S = 2e5  # two thirds of it: a refractive index of about 1.5
+
+# Shadowing in UMi street canyons: sigma from TR 38.901 table 7.4.1-1, correlation distance from table 7.5-6.
+SHADOW_SIGMA_DB = {True: 4.0, False: 7.82}  # with and without line of sight
+SHADOW_DISTANCE_M = {True: 10.0, False: 13.0}
 
 # TS 38.214 table 5.2.2.1-2 (CQI, 64QAM), index = CQI, 0 = out of range; [bit/s/Hz]
 SPECTRAL_EFFICIENCY = np.array(
@@ -21,34 +28,59 @@ CQI_SINR_DB = np.array([-6.5, -4.4, -1.7, 1.0, 3.0, 4.0, 6.0, 8.0, 10.0, 11.0, 1
 
 
 def umi_los_loss_db(distance_m: float, height_bs_m: float, height_ut_m: float, frequency_ghz: float) -> float:
-    """UMi street canyon, line of sight: 3GPP TR 38.901 table 7.4.1-1 (effective environment height 1 m)."""
+    """UMi street canyon, line of sight: 3GPP TR 38.901 table 7.4.1-1 (effective environment height 1 m).
+
+    distance_m: over ground. Antennas below 1 m have no break point: then the near branch holds everywhere.
+    """
     flat_m = max(distance_m, 1.0)
     break_m = 4.0 * (height_bs_m - 1.0) * (height_ut_m - 1.0) * frequency_ghz * 1e9 / SPEED_OF_LIGHT
     rise_m = height_bs_m - height_ut_m
-    direct_m = np.hypot(flat_m, rise_m)
-    frequency_db = 20.0 * np.log10(frequency_ghz)
-    if flat_m <= break_m:
-        return float(32.4 + 21.0 * np.log10(direct_m) + frequency_db)
-    return float(32.4 + 40.0 * np.log10(direct_m) + frequency_db - 9.5 * np.log10(break_m**2 + rise_m**2))
+    direct_m = math.hypot(flat_m, rise_m)
+    frequency_db = 20.0 * math.log10(frequency_ghz)
+    if flat_m <= break_m or break_m <= 0.0:
+        return 32.4 + 21.0 * math.log10(direct_m) + frequency_db
+    return 32.4 + 40.0 * math.log10(direct_m) + frequency_db - 9.5 * math.log10(break_m**2 + rise_m**2)
 
 
 def umi_nlos_loss_db(distance_m: float, height_bs_m: float, height_ut_m: float, frequency_ghz: float) -> float:
     """UMi street canyon without line of sight: 3GPP TR 38.901 table 7.4.1-1."""
-    direct_m = np.hypot(max(distance_m, 1.0), height_bs_m - height_ut_m)
-    scattered = 22.4 + 35.3 * np.log10(direct_m) + 21.3 * np.log10(frequency_ghz) - 0.3 * (height_ut_m - 1.5)
-    return max(umi_los_loss_db(distance_m, height_bs_m, height_ut_m, frequency_ghz), float(scattered))
+    direct_m = math.hypot(max(distance_m, 1.0), height_bs_m - height_ut_m)
+    scattered = 22.4 + 35.3 * math.log10(direct_m) + 21.3 * math.log10(frequency_ghz) - 0.3 * (height_ut_m - 1.5)
+    return max(umi_los_loss_db(distance_m, height_bs_m, height_ut_m, frequency_ghz), scattered)
 
 
-def blockage_mean_db(distance_m: float) -> float:
-    """Mean extra loss behind a vehicle when one antenna is above it: TR 37.885 (NLOSv); its sigma is 4 dB."""
-    return 5.0 + max(0.0, 15.0 * float(np.log10(max(distance_m, 1.0))) - 41.0)
+def los_probability(distance_m: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """UMi street canyon, TR 38.901 table 7.4.2-1: only for where no geometry is at hand."""
+    d = np.maximum(np.asarray(distance_m, np.float64), 1.0)
+    return np.where(d <= 18.0, 1.0, 18.0 / d + np.exp(-d / 36.0) * (1.0 - 18.0 / d))
+
+
+def blockage_db(distance_m: float, blocker_m: float, height_bs_m: float, height_ut_m: float) -> tuple[float, float]:
+    """(mean, sigma) of the extra loss max(0, N(mu, sigma)) behind a vehicle: TR 37.885 section 6.2.1, NLOSv.
+
+    mu is 9 dB with both antennas below its top, 5 dB with one of them, no loss with none; the moments are those
+    of the rectified normal distribution.
+    """
+    below = (height_bs_m < blocker_m) + (height_ut_m < blocker_m)
+    if below == 0:
+        return 0.0, 0.0
+    mu, sigma = (9.0, 4.5) if below == 2 else (5.0, 4.0)
+    mu += max(0.0, 15.0 * math.log10(max(distance_m, 1.0)) - 41.0)
+    share = 0.5 * math.erfc(-mu / sigma / math.sqrt(2.0))
+    density = math.exp(-0.5 * (mu / sigma) ** 2) / math.sqrt(2.0 * math.pi)
+    mean = mu * share + sigma * density
+    return mean, math.sqrt((mu * mu + sigma * sigma) * share + mu * sigma * density - mean * mean)
 
 
 def noise_dbm(bandwidth_hz: float, noise_figure_db: float) -> float:
     """Thermal noise -174 dBm/Hz plus the receiver's noise figure."""
-    return -174.0 + 10.0 * float(np.log10(bandwidth_hz)) + noise_figure_db
+    return -174.0 + 10.0 * math.log10(bandwidth_hz) + noise_figure_db
 
 
 def spectral_efficiency(sinr_db: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """[bit/s/Hz] of the highest CQI that this SINR supports; 0 = outage."""
     return SPECTRAL_EFFICIENCY[np.searchsorted(CQI_SINR_DB, np.asarray(sinr_db, np.float64), side="right")]
+
+
+def blockage_mean_db(distance_m: float) -> float:
+    return blockage_db(distance_m, 1.6, 6.0, 1.5)[0]
