@@ -144,7 +144,8 @@ def _trace_one(stage: StageLike, inputs: Sequence[_Shape]) -> _Trace:
         ) from error
     except (RuntimeError, TypeError) as error:
         sizes = ", ".join(str(shape.size) for shape in inputs)
-        raise ValueError(f"stage {stage.name!r} refuses inputs of shapes {sizes}: {error}") from error
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ValueError(f"stage {stage.name!r} refuses inputs of shapes {sizes}: {reason}") from error
     outputs = (result,) if isinstance(result, Tensor) else tuple(result)
     total = float(flops.get_total_flops())
     return _Trace(tuple(map(_Shape.of, outputs)), total, traffic.bytes, traffic.kernels, traffic.working_bytes)
