@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -41,6 +42,8 @@ class Codec(ABC):
     decode_bytes_per_s: float
     quality_price_s: float = 0.0
 
+    constant_rate: ClassVar[bool] = False  # the payload depends on the shape alone
+
     @abstractmethod
     def encode(self, array: AnyArray) -> bytes: ...
 
@@ -55,6 +58,8 @@ class Codec(ABC):
 
 
 class RawCodec(Codec):
+    constant_rate = True
+
     def encode(self, array: AnyArray) -> bytes:
         return _pack_header(array) + np.ascontiguousarray(array).tobytes()
 
@@ -65,6 +70,8 @@ class RawCodec(Codec):
 
 class HalfCodec(Codec):
     """IEEE binary16, out-of-range values saturate."""
+
+    constant_rate = True
 
     def encode(self, array: AnyArray) -> bytes:
         largest = float(np.finfo(np.float16).max)
