@@ -21,7 +21,9 @@ CANDIDATES = 3
 SWITCH_BELOW = 0.75  # a new unit must be this much better than the serving one
 BLOCKED_FACTOR = 3.0  # metres without line of sight count as so many with it
 SAME_VEHICLE_M = 6.0  # hits closer together than this belong to one vehicle
-VEHICLES = ("Car", "Truck", "Bus", "Train", "Motorcycle", "Bicycle", "Rider")
+CAR_M, TRUCK_M = 1.6, 3.0  # heights of blockers, TR 37.885
+TALL = ("Truck", "Bus", "Train")
+VEHICLES = ("Car", "Motorcycle", "Bicycle", "Rider", *TALL)
 OPAQUE = ("Buildings", "Walls", "Bridge", "GuardRail")
 
 
@@ -37,17 +39,18 @@ class RoadsideUnits:
     """`geometry(ego)` names the serving unit: the one best heard, kept until another is clearly better."""
 
     def __init__(self, world: carla.World, world_map: carla.Map, spacing_m: float = SPACING_M) -> None:
-        self._world = world
+        self._world, self._map = world, world_map
         self.units = place_units(world_map, spacing_m)
         self._serving = -1
 
     def geometry(self, ego: Body) -> LinkGeometry:
         """Casts at most CANDIDATES rays in the world; call it once a camera frame."""
+        ground_m = self._map.get_waypoint(location_to_carla(ego.pose.x, ego.pose.y)).transform.location.z
         near = sorted(self.units, key=lambda unit: (_distance(unit, ego.pose), unit.number))[:CANDIDATES]
-        seen = [self._look(ego, unit) for unit in near if _distance(unit, ego.pose) <= RANGE_M]
+        seen = [self._look(ego, ground_m, unit) for unit in near if _distance(unit, ego.pose) <= RANGE_M]
         if not seen:
             self._serving = -1
-            return LinkGeometry(rsu=-1, distance_m=math.inf, line_of_sight=False, blocking_vehicles=0)
+            return LinkGeometry(-1, math.inf, False, 0, speed_mps=abs(ego.speed_mps))
         best = min(seen, key=_cost)
         serving = next((geometry for geometry in seen if geometry.rsu == self._serving), None)
         if serving is not None and _cost(best) > SWITCH_BELOW * _cost(serving):
@@ -55,20 +58,29 @@ class RoadsideUnits:
         self._serving = best.rsu
         return best
 
-    def _look(self, ego: Body, unit: RoadsideUnit) -> LinkGeometry:
-        antenna = (ego.pose.x, ego.pose.y, ego.height_m + ROOF_GAP_M)
+    def _look(self, ego: Body, ground_m: float, unit: RoadsideUnit) -> LinkGeometry:
+        antenna = (ego.pose.x, ego.pose.y, ground_m + ego.height_m + ROOF_GAP_M)
         try:
             hits = self._world.cast_ray(location_to_carla(*antenna), location_to_carla(unit.x, unit.y, unit.z))
         except RuntimeError as error:
             raise WorldDied(f"the world stopped answering: {error}") from error
-        distance = math.dist(antenna, (unit.x, unit.y, unit.z))
-        vehicles = [hit.location for hit in hits if str(hit.label) in VEHICLES]
-        count, last = 0, None
-        for place in vehicles:
-            if last is None or place.distance(last) > SAME_VEHICLE_M:
+        count, last, height_m = 0, None, CAR_M
+        for hit in hits:
+            if str(hit.label) not in VEHICLES:
+                continue
+            if last is None or hit.location.distance(last) > SAME_VEHICLE_M:
                 count += 1
-            last = place
-        return LinkGeometry(unit.number, distance, not any(str(hit.label) in OPAQUE for hit in hits), count)
+            last = hit.location
+            # it reaches at least as high as the ray that it stops
+            height_m = max(height_m, hit.location.z - ground_m, TRUCK_M if str(hit.label) in TALL else 0.0)
+        return LinkGeometry(
+            unit.number,
+            math.dist(antenna, (unit.x, unit.y, unit.z)),
+            not any(str(hit.label) in OPAQUE for hit in hits),
+            count,
+            height_m,
+            abs(ego.speed_mps),
+        )
 
 
 def place_units(world_map: carla.Map, spacing_m: float) -> tuple[RoadsideUnit, ...]:

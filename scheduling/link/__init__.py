@@ -2,7 +2,8 @@
 
 from scheduling.link.base import UNAVAILABLE, LinkForecast, LinkModel, LinkTrace
 from scheduling.link.fixed import FixedLink, FixedLinkConfig, OffLink
-from scheduling.link.radio import RadioConfig, RadioLink
+from scheduling.link.radio import RadioLink
+from scheduling.link.radio_config import RadioConfig
 
 __all__ = [
     "UNAVAILABLE",

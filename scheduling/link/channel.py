@@ -26,6 +26,8 @@ SPECTRAL_EFFICIENCY = np.array(
 # SE = 0.509 log2(1 + SINR).
 CQI_SINR_DB = np.array([-6.5, -4.4, -1.7, 1.0, 3.0, 4.0, 6.0, 8.0, 10.0, 11.0, 13.0, 16.0, 17.0, 19.0, 20.0])
 
+_PART_OF_POWER = 10.0 ** (-0.1 * CQI_SINR_DB[:, None])
+
 
 def umi_los_loss_db(distance_m: float, height_bs_m: float, height_ut_m: float, frequency_ghz: float) -> float:
     """UMi street canyon, line of sight: 3GPP TR 38.901 table 7.4.1-1 (effective environment height 1 m).
@@ -82,5 +84,13 @@ def spectral_efficiency(sinr_db: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return SPECTRAL_EFFICIENCY[np.searchsorted(CQI_SINR_DB, np.asarray(sinr_db, np.float64), side="right")]
 
 
-def blockage_mean_db(distance_m: float) -> float:
-    return blockage_db(distance_m, 1.6, 6.0, 1.5)[0]
+def spectral_efficiency_limited(sinr_db: npt.ArrayLike, share: npt.ArrayLike, least: float) -> npt.NDArray[np.float64]:
+    """[bit/s/Hz of the whole band] of a sender that may fill a share of the band, and whose power is its limit.
+
+    sinr_db: with its power spread over the whole band. On a part f of it, the SINR is 1/f times as high, so far away
+    few resource blocks are better than many: max over CQI q of SE_q min(share, 10^((sinr - SINR_q) / 10)). Nothing
+    goes through where even the least part (one resource block) is too wide for CQI 1.
+    """
+    power = 10.0 ** (0.1 * np.asarray(sinr_db, np.float64))
+    parts = np.minimum(np.asarray(share, np.float64), power * _PART_OF_POWER)  # (15, ...)
+    return (SPECTRAL_EFFICIENCY[1:, None] * parts).max(axis=0) * (power * _PART_OF_POWER[0] >= least)

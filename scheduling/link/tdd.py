@@ -35,7 +35,7 @@ class TddPattern:
 
     def __post_init__(self) -> None:
         if not set(self.slots) <= set("DSU") or "D" not in self.slots or "U" not in self.slots:
-            raise ValueError(f"tdd: slots must be letters D, S and U with at least one D and U, received {self.slots!r}")
+            raise ValueError(f"tdd: slots must be D, S and U, with at least one D and U, received {self.slots!r}")
         if sum(self.special_symbols) != SYMBOLS or min(self.special_symbols) < 0:
             raise ValueError(f"tdd: special_symbols must sum to {SYMBOLS}, received {self.special_symbols}")
         if self.slot_s <= 0 or min(self.n1, self.n2, self.unit_symbols) < 0:
