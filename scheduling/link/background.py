@@ -16,13 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from scheduling.link.base import Floats, Integers
 from scheduling.link.radio_config import RadioConfig
 
 TICK_S = 0.05
 _BLOCK = 256  # ticks
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from scheduling.types import LinkGeometry, LinkState
 
 Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 _FUTURES = ("up_bps", "down_bps", "rtt_s", "loss", "wan_rtt_s", "wan_bps")
 UNAVAILABLE = LinkState(up_bps=0.0, down_bps=0.0, rtt_s=0.0, loss=1.0, rsu=-1, available=False)
 

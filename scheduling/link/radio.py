@@ -22,8 +22,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from scheduling.link.background import TICK_S, Background, Draws, Floats, Integers, outage_probability, retransmissions
-from scheduling.link.base import UNAVAILABLE, LinkForecast, LinkModel, LinkTrace
+from scheduling.link.background import TICK_S, Background, Draws, outage_probability, retransmissions
+from scheduling.link.base import UNAVAILABLE, Floats, Integers, LinkForecast, LinkModel, LinkTrace
 from scheduling.link.channel import (
     SHADOW_DISTANCE_M,
     SHADOW_SIGMA_DB,

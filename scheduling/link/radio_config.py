@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from scheduling.link.channel import SPEED_IN_FIBRE_KM_S
@@ -50,8 +51,8 @@ class RadioConfig:
     handover_median_s: float = 0.0215
     handover_log_sigma: float = 0.345
     # holes in the coverage that the geometry does not know: begin at random, last outage_mean_s on average
-    outage_every_s: float = 40.0
-    outage_mean_s: float = 0.1
+    outage_every_s: float = math.inf
+    outage_mean_s: float = 1.0
     message_loss: float = 1e-3
     # what the car knows, and for how long
     measurement_sigma_db: float = 1.5
@@ -61,9 +62,24 @@ class RadioConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        positive = ("frequency_ghz", "bandwidth_hz", "user_hold_s", "users_per_slot", "resource_blocks", "core_median_s", "wan_median_s",
-                    "core_correlation_s", "wan_correlation_s", "wan_bps", "handover_wait_s", "handover_median_s",
-                    "outage_every_s", "outage_mean_s", "frame_life_s", "lookahead_s")  # fmt: skip
+        positive = (
+            "frequency_ghz",
+            "bandwidth_hz",
+            "resource_blocks",
+            "user_hold_s",
+            "users_per_slot",
+            "core_median_s",
+            "core_correlation_s",
+            "wan_median_s",
+            "wan_correlation_s",
+            "wan_bps",
+            "handover_wait_s",
+            "handover_median_s",
+            "outage_every_s",
+            "outage_mean_s",
+            "frame_life_s",
+            "lookahead_s",
+        )
         for name in positive:
             if not getattr(self, name) > 0:
                 raise ValueError(f"radio link: {name} must be positive, received {getattr(self, name)}")
@@ -79,7 +95,12 @@ class RadioConfig:
         self.tdd()
 
     def tdd(self) -> TddPattern:
-        return TddPattern(self.tdd_pattern, tuple(self.special_symbols))
+        if len(self.special_symbols) != 3:
+            raise ValueError(
+                f"radio link: special_symbols must be down, guard, up, received {self.special_symbols}"
+            )
+        down, guard, up = self.special_symbols
+        return TddPattern(self.tdd_pattern, (down, guard, up))
 
     @property
     def edge_fibre_s(self) -> float:
