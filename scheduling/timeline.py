@@ -1,6 +1,7 @@
 """Timelines as Chrome trace JSON, which Perfetto (ui.perfetto.dev) and chrome://tracing open.
 
-One track a resource - car, uplink, edge, downlink - and one of frames from capture to answer.
+One track a resource - car, uplink, edge, downlink, cloud - one of frames from capture to answer, and one a direction
+of the wide-area network. On these last three spans may overlap, so they are asynchronous events.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from scheduling.types import Schedule, Timeline
+from scheduling.types import Schedule, Span, Timeline
 
 _PROCESS = 1
-_TRACKS = ("frames", "car", "uplink", "edge", "downlink")
+_TRACKS = ("frames", "car", "uplink", "edge", "downlink", "cloud", "wan_up", "wan_down")
 _FRAMES_TRACK = 0
+_OVERLAPPING = ("wan_up", "wan_down")
 
 
 def _micros(time_s: float) -> float:
@@ -39,12 +41,15 @@ def perfetto_events(
             "used_fallback": timeline.used_fallback,
             "bytes_up": timeline.bytes_up,
             "bytes_down": timeline.bytes_down,
+            "car_j": round(timeline.car_j, 6),
         }
         schedule = (schedules or {}).get(timeline.frame_id)
         if schedule is not None:
             details |= {
                 "policy": schedule.policy,
+                "model": schedule.model,
                 "place": " ".join(place.name.lower() for place in schedule.place),
+                "precisions": " ".join(schedule.precisions),
                 "codecs": dict(sorted(schedule.codecs.items())),
                 "expected_ms": round(schedule.expected_latency_s * 1e3, 3),
             }
@@ -57,20 +62,25 @@ def perfetto_events(
             both = {**place, "cat": "frame", "name": frame, "id": timeline.frame_id}
             events.append({**both, "ph": "b", "ts": _micros(timeline.capture_s), "args": details})
             events.append({**both, "ph": "e", "ts": _micros(timeline.ready_s)})
-        for span in timeline.spans:
-            events.append(
-                {
-                    "ph": "X",
-                    "pid": _PROCESS,
-                    "tid": _TRACKS.index(span.resource),
-                    "name": span.stage,
-                    "cat": span.resource,
-                    "ts": _micros(span.start_s),
-                    "dur": _micros(span.end_s - span.start_s),
-                    "args": {"frame": timeline.frame_id, **({"bytes": span.bytes} if span.bytes else {})},
-                }
-            )
+        for number, span in enumerate(timeline.spans):
+            events += _span_events(span, timeline.frame_id, number)
     return events
+
+
+def _span_events(span: Span, frame_id: int, number: int) -> list[dict[str, Any]]:
+    """number: of the span in its frame."""
+    event: dict[str, Any] = {
+        "pid": _PROCESS,
+        "tid": _TRACKS.index(span.resource),
+        "name": span.stage,
+        "cat": span.resource,
+        "ts": _micros(span.start_s),
+    }
+    args = {"frame": frame_id, **({"bytes": span.bytes} if span.bytes else {})}
+    if span.resource not in _OVERLAPPING:
+        return [{**event, "ph": "X", "dur": _micros(span.end_s - span.start_s), "args": args}]
+    event["id"] = f"{frame_id}.{number}"
+    return [{**event, "ph": "b", "args": args}, {**event, "ph": "e", "ts": _micros(span.end_s)}]
 
 
 def write_perfetto(

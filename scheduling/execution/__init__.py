@@ -8,7 +8,7 @@ network any number; reservations of earlier frames stay, later frames fill the g
   (`SharedQueue`), after our own earlier frames: busy + Q. Its place in that line is not superseded.
 - *Latest wins.* Work that would wait one frame period for its resource, be it behind our own earlier frames or for a
   link that is down, is superseded by the next frame before it starts, and with it the frame's main run. `fifo`
-  schedules wait instead, however long.
+  schedules wait instead, however long. A fallback that finds the car taken for so long is superseded as well.
 - *The first answer* cancels at that moment whatever still runs for the frame; that frees the resources.
 - *The fallback* is the fallback model's complete run on the car, at the precision with which it is quickest, from the
   car's own memory. It starts at `fallback_at_s`, also when a remote controller's decision never arrives. From then on

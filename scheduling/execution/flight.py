@@ -124,11 +124,11 @@ class Flight:
         if start_s - release_s >= self.patience_s:
             raise Superseded
         name = self.plan.stages[i].name
+        self.free_s[tier] = end_s
         if tier == CAR and end_s > self.car_limit_s:
             if start_s < self.car_limit_s:
                 self.pieces.append(cut(Piece(name, CAR, start_s, end_s, 0, joules), self.car_limit_s, self.trace))
             return self._fail(i)
-        self.free_s[tier] = end_s
         self.pieces.append(Piece(name, tier, start_s, end_s, 0, joules))
         if end_s >= self.limit_s:
             return self._fail(i)

@@ -1,4 +1,4 @@
-"""Small computers, a graph shaped like the real network, certain futures, and stage functions to run it with."""
+"""Small computers, graphs like the real network, certain futures, stage functions, links that come and go."""
 
 from __future__ import annotations
 
@@ -6,15 +6,28 @@ from collections.abc import Callable
 
 import numpy as np
 
-from scheduling import ComputeBudget, LinkForecast, Place, StageCost, StageGraph, StageNode, TenantLoad
+from scheduling.budget import ComputeBudget, TenantLoad
+from scheduling.link.base import LinkForecast, LinkTrace
+from scheduling.thermal import ThermalConfig
+from scheduling.types import LinkState, Place, StageCost, StageGraph, StageNode
 
-CAR, EDGE = Place.CAR, Place.EDGE
+CAR, EDGE, CLOUD = Place.CAR, Place.EDGE, Place.CLOUD
+GOOD = LinkState(up_bps=4e7, down_bps=8e7, rtt_s=0.03, loss=0.0, rsu=0)
+DEAD = LinkState(0.0, 0.0, 0.0, 1.0, -1, available=False)
 
 
-def computer(name: str, flops: float, kernel_s: float = 1e-4, tenants: TenantLoad | None = None) -> ComputeBudget:
+def computer(
+    name: str,
+    flops: float,
+    kernel_s: float = 1e-4,
+    tenants: TenantLoad | None = None,
+    int8_ops: float = 0.0,
+    thermal: ThermalConfig | None = None,
+) -> ComputeBudget:
     return ComputeBudget(
-        name=name, fp32_flops=flops, fp16_flops=flops, int8_ops=0.0, bandwidth_bps=1e12, memory_bytes=4e9, power_w=10.0,
-        compute_efficiency=1.0, memory_efficiency=1.0, kernel_s=kernel_s, tenants=tenants or TenantLoad(),
+        name=name, fp32_flops=flops, fp16_flops=flops, int8_ops=int8_ops, bandwidth_bps=1e12, memory_bytes=4e9,
+        power_w=10.0, compute_efficiency=1.0, memory_efficiency=1.0, kernel_s=kernel_s, tenants=tenants or TenantLoad(),
+        thermal=thermal,
     )  # fmt: skip
 
 
@@ -39,6 +52,40 @@ def camera_graph(cameras: int = 2) -> StageGraph:
     codecs = dict.fromkeys(images, ("jpeg", "raw"))
     codecs |= dict.fromkeys((*features, "lifted", "bev", "segmentation"), ("int8", "fp16", "raw"))
     return StageGraph(stages, images | {"speed": 4, "command": 20}, ("path", "speed_logits"), codecs)
+
+
+def memory_graph() -> StageGraph:
+    """Camera, encoder with a memory of its own, decoder, and a head beside."""
+    tensor = 4 * 1024
+    stages = (
+        node("backbone", ("image",), {"feature": tensor}, 2e9),
+        node("encoder", ("feature", "memory"), {"bev": tensor}, 1e9),
+        node("head", ("bev",), {"segmentation": 256}, 1e8),
+        node("decoder", ("bev",), {"path": 80}, 5e8),
+    )
+    return StageGraph(
+        stages, {"image": 20_000, "memory": tensor}, ("path",), {"image": ("jpeg", "raw")}, {"memory": "bev"}
+    )
+
+
+def patchy_link(rng: np.random.Generator, time_s: float) -> LinkTrace:
+    """Truth from that time on: pieces of some 50 ms, one in four without a link; in half of them to the end."""
+    starts = time_s + np.concatenate([[0.0], np.cumsum(rng.exponential(0.05, int(rng.integers(0, 8))) + 1e-3)])
+    states = [
+        DEAD
+        if rng.random() < 0.25
+        else LinkState(
+            up_bps=float(rng.lognormal(np.log(2e7), 1.0)),
+            down_bps=float(rng.lognormal(np.log(6e7), 1.0)),
+            rtt_s=float(rng.uniform(0.01, 0.05)),
+            loss=float(rng.choice([0.0, 0.05])),
+            rsu=0,
+            wan_rtt_s=float(rng.uniform(0.01, 0.06)),
+            wan_bps=float(rng.choice([1e8, 1e9])),
+        )
+        for _ in starts
+    ]
+    return LinkTrace(tuple(starts.tolist()), tuple(states))
 
 
 def certain_forecast(up: float = 4e7, down: float = 8e7, rtt: float = 0.03, futures: int = 1) -> LinkForecast:
