@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -158,6 +158,10 @@ def schedule_message(frame_id: int, schedule: Schedule, graph: StageGraph) -> An
         fallback_at_s=schedule.fallback_at_s or 0.0,
         expected_latency_s=schedule.expected_latency_s,
         policy=schedule.policy,
+        model=schedule.model,
+        precisions=schedule.precisions,
+        decided_at=Place(schedule.decided_at).name,
+        fifo=schedule.fifo,
     )
 
 
@@ -168,6 +172,10 @@ def schedule_of(message: Any) -> Schedule:
         fallback_at_s=message.fallback_at_s if message.has_fallback_at else None,
         expected_latency_s=message.expected_latency_s,
         policy=message.policy,
+        model=message.model,
+        precisions=tuple(message.precisions),
+        decided_at=Place[message.decided_at or "CAR"],  # logs from before there were remote controllers
+        fifo=message.fifo,
     )
 
 
@@ -184,6 +192,7 @@ def timeline_message(timeline: Timeline) -> Any:
         used_fallback=timeline.used_fallback,
         bytes_up=timeline.bytes_up,
         bytes_down=timeline.bytes_down,
+        car_j=timeline.car_j,
     )
 
 
@@ -196,6 +205,7 @@ def timeline_of(message: Any) -> Timeline:
         used_fallback=message.used_fallback,
         bytes_up=message.bytes_up,
         bytes_down=message.bytes_down,
+        car_j=message.car_j,
     )
 
 
@@ -210,13 +220,18 @@ def link_message(state: LinkState, geometry: LinkGeometry) -> Any:
         distance_m=geometry.distance_m,
         line_of_sight=geometry.line_of_sight,
         blocking_vehicles=geometry.blocking_vehicles,
+        wan_rtt_s=state.wan_rtt_s,
+        wan_bps=state.wan_bps,
     )
 
 
 def link_of(message: Any) -> LinkState:
-    return LinkState(
+    state = LinkState(
         message.up_bps, message.down_bps, message.rtt_s, message.loss, message.rsu, available=message.available
     )
+    if message.wan_bps == 0.0 and message.wan_rtt_s == 0.0:
+        return state  # logs from before there was a cloud
+    return replace(state, wan_rtt_s=message.wan_rtt_s, wan_bps=message.wan_bps)
 
 
 def truth_message(truth: EgoTruth) -> Any:

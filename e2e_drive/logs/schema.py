@@ -56,6 +56,10 @@ _MESSAGES: dict[str, dict[str, str]] = {
         "fallback_at_s": "double",
         "expected_latency_s": "double",
         "policy": "string",
+        "model": "string",
+        "precisions": "string[]",
+        "decided_at": "string",
+        "fifo": "bool",
     },
     "SpanMsg": {"stage": "string", "resource": "string", "start_s": "double", "end_s": "double", "bytes": "int64"},
     "TimelineMsg": {
@@ -67,6 +71,7 @@ _MESSAGES: dict[str, dict[str, str]] = {
         "used_fallback": "bool",
         "bytes_up": "int64",
         "bytes_down": "int64",
+        "car_j": "double",
     },
     "LinkMsg": {
         "up_bps": "double",
@@ -78,6 +83,8 @@ _MESSAGES: dict[str, dict[str, str]] = {
         "distance_m": "double",
         "line_of_sight": "bool",
         "blocking_vehicles": "int64",
+        "wan_rtt_s": "double",
+        "wan_bps": "double",
     },
     # What the world knows and the network must not: for scoring, training and replay only.
     "TruthMsg": {"frame_id": "int64", "pose": _POSE, "speed_mps": "double", "route_progress_m": "double"},

@@ -24,10 +24,14 @@ _TEXT: Colour = (230, 237, 243)
 _MUTED: Colour = (125, 133, 144)
 _CAR: Colour = (45, 212, 191)
 _EDGE: Colour = (245, 158, 11)
+_CLOUD: Colour = (167, 139, 250)
 _AIR: Colour = (96, 165, 250)
 _RED: Colour = (248, 81, 73)
 _GREEN: Colour = (63, 185, 80)
-_RESOURCE_COLOURS = {"car": _CAR, "uplink": _AIR, "edge": _EDGE, "downlink": _AIR}
+_PLACE_COLOURS = {Place.CAR: _CAR, Place.EDGE: _EDGE, Place.CLOUD: _CLOUD}
+_ROWS = ("car", "uplink", "edge", "downlink", "cloud")
+_RESOURCE_COLOURS = {"car": _CAR, "uplink": _AIR, "edge": _EDGE, "downlink": _AIR, "cloud": _CLOUD,
+                     "wan_up": _AIR, "wan_down": _AIR}  # fmt: skip
 _HINTS = {
     Command.FOLLOW: "follow the road",
     Command.LEFT: "left",
@@ -37,6 +41,7 @@ _HINTS = {
 
 _STRIP_Y = _CAMERA_HEIGHT
 _CHART_X, _CHART_WIDTH = 84, 706  # the time axis of the strip
+_BAR = 10.0  # height of a span
 _SIDE_X = 830  # latency and link, right of the stages
 
 
@@ -71,12 +76,17 @@ class Dashboard:
         y = _STRIP_Y + 19
         canvas.text("WHERE EACH STAGE RUNS", 26, y, 12, _MUTED)
         x = 800 - 14.0
-        for name, colour in (("over the air", _AIR), ("at the roadside", _EDGE), ("in the car", _CAR)):
+        for name, colour in (
+            ("on its way", _AIR),
+            ("in the cloud", _CLOUD),
+            ("at the roadside", _EDGE),
+            ("in the car", _CAR),
+        ):
             x -= canvas.text(name, x, y, 12, _MUTED, align="right")
             canvas.dot(x - 9, y + 7, 4.5, colour)
             x -= 30
-        for row, name in enumerate(_RESOURCE_COLOURS):
-            canvas.text(name, _CHART_X - 10, _row_y(row) - 2, 12, _MUTED, align="right")
+        for row, name in enumerate(_ROWS):
+            canvas.text(name, _CHART_X - 10, _row_y(row) - 3, 11, _MUTED, align="right")
 
     @staticmethod
     def _draw_title(canvas: Canvas, moment: Moment) -> None:
@@ -125,11 +135,12 @@ class Dashboard:
         end_s = max([span.end_s for span in timeline.spans] + [timeline.ready_s or 0.0], default=0.0)
         axis_ms = _nice_above((end_s - timeline.capture_s) * 1e3)
         per_ms = _CHART_WIDTH / axis_ms
-        for row in range(len(_RESOURCE_COLOURS)):
-            canvas.line([(_CHART_X, _row_y(row) + 6), (_CHART_X + _CHART_WIDTH, _row_y(row) + 6)], _TRACK)
+        for row in range(len(_ROWS)):
+            y = _row_y(row) + 0.5 * _BAR
+            canvas.line([(_CHART_X, y), (_CHART_X + _CHART_WIDTH, y)], _TRACK)
         for span in timeline.spans:
             _draw_span(canvas, span, timeline.capture_s, per_ms)
-        base = _row_y(len(_RESOURCE_COLOURS))
+        base = _row_y(len(_ROWS))
         for i in range(6):
             at = axis_ms * i / 5
             align: Align = "left" if i == 0 else "right" if i == 5 else "centre"
@@ -186,12 +197,11 @@ class Dashboard:
 
 
 def _row_y(row: int) -> float:
-    return _STRIP_Y + 92 + row * 16.5
+    return _STRIP_Y + 90 + row * 13.5
 
 
 def _draw_cell(canvas: Canvas, x: float, y: float, width: float, name: str, place: Place) -> None:
-    colour = _EDGE if place == Place.EDGE else _CAR
-    canvas.rounded(x, y, width, 40, 6, colour)
+    canvas.rounded(x, y, width, 40, 6, _PLACE_COLOURS[place])
     lines = _label(name)
     for i, line in enumerate(lines):
         canvas.text(line, x + width / 2, y + (5 if len(lines) > 1 else 12) + i * 15, 12, _BACKGROUND, align="centre")
@@ -208,9 +218,13 @@ def _label(stage: str) -> list[str]:
 
 def _draw_span(canvas: Canvas, span: Span, capture_s: float, per_ms: float) -> None:
     start, end = ((t - capture_s) * 1e3 * per_ms for t in (span.start_s, span.end_s))
-    row = list(_RESOURCE_COLOURS).index(span.resource)
+    wide_area = span.resource.startswith("wan")  # drawn thinly on the cloud's row
+    height = 0.4 * _BAR if wide_area else _BAR
+    y = _row_y(_ROWS.index("cloud" if wide_area else span.resource)) + 0.5 * (_BAR - height)
     # a sliver of space between neighbours, and never too thin to be seen
-    canvas.rounded(_CHART_X + start, _row_y(row), max(end - start - 1.0, 2.0), 12, 3, _RESOURCE_COLOURS[span.resource])
+    canvas.rounded(
+        _CHART_X + start, y, max(end - start - 1.0, 2.0), height, 0.25 * height, _RESOURCE_COLOURS[span.resource]
+    )
 
 
 def _draw_arrow(canvas: Canvas, x: float, y: float, command: Command) -> None:

@@ -32,6 +32,7 @@ def print_drive(console: Console, record: RouteRecord, tally: Tally, rules: str,
         for placement in PLACEMENTS:
             table.add_row(f"  frames {placement}", f"{tally.share(placement) * 100:.1f} %")
         table.add_row("sent up / down", f"{tally.bytes_up / 1e6:.2f} / {tally.bytes_down / 1e6:.2f} MB")
+        table.add_row("car's accelerator and radio", f"{tally.car_j / tally.frames:.2f} J a frame")
         table.add_section()
     table.add_row("simulated time", f"{record.duration_game_s:.1f} s")
     table.add_row("simulated seconds per wall-clock second", f"{realtime_factor:.2f}")

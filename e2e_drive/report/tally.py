@@ -1,4 +1,4 @@
-"""What the frames of one drive add up to: latency, placement and bytes, all in simulated time."""
+"""What the frames of one drive add up to: latency, placement, bytes and energy, all in simulated time."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import numpy as np
 
 from scheduling.types import Place, Schedule, Timeline
 
-IN_CAR, SPLIT, AT_EDGE, FALLBACK, DROPPED = "all in the car", "split", "all at the edge", "fallback", "dropped"
-PLACEMENTS = (IN_CAR, SPLIT, AT_EDGE, FALLBACK, DROPPED)
+IN_CAR, SPLIT, AT_EDGE, IN_CLOUD = "all in the car", "split", "all at the edge", "all in the cloud"
+FALLBACK, DROPPED = "fallback", "dropped"
+PLACEMENTS = (IN_CAR, SPLIT, AT_EDGE, IN_CLOUD, FALLBACK, DROPPED)
+_WHOLE = {Place.CAR: IN_CAR, Place.EDGE: AT_EDGE, Place.CLOUD: IN_CLOUD}
 
 
 @dataclass
@@ -20,11 +22,13 @@ class Tally:
     placements: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PLACEMENTS, 0))
     bytes_up: int = 0
     bytes_down: int = 0
+    car_j: float = 0.0  # energy of the car's accelerator and radio
 
     def add(self, schedule: Schedule, timeline: Timeline) -> None:
         self.placements[placement_of(schedule, timeline)] += 1
         self.bytes_up += timeline.bytes_up
         self.bytes_down += timeline.bytes_down
+        self.car_j += timeline.car_j
         if timeline.latency_s is not None:
             self.latencies_s.append(timeline.latency_s)
 
@@ -49,4 +53,4 @@ def placement_of(schedule: Schedule, timeline: Timeline) -> str:
     if timeline.used_fallback:
         return FALLBACK
     places = set(schedule.place)
-    return IN_CAR if places == {Place.CAR} else AT_EDGE if places == {Place.EDGE} else SPLIT
+    return _WHOLE[places.pop()] if len(places) == 1 else SPLIT

@@ -10,6 +10,14 @@ import pytest
 from bev import Camera, CameraRig, Command, EgoMotion, Pose2D, RouteHint, SensorFrame
 from e2e_drive.errors import UserError
 from e2e_drive.logs import DriveLog, EgoTruth, InfractionNote, Labels, read_drive, read_metadata
+from e2e_drive.logs.messages import (
+    link_message,
+    link_of,
+    schedule_message,
+    schedule_of,
+    timeline_message,
+    timeline_of,
+)
 from planner.types import Control, Trajectory
 from scheduling.types import LinkGeometry, LinkState, Place, Schedule, Span, StageCost, StageGraph, StageNode, Timeline
 
@@ -45,10 +53,12 @@ def test_everything_comes_back(tmp_path: Path) -> None:
         7, 0.35, Pose2D(1, 2, 0.3), rng.random((10, 2), np.float32), rng.random(8, np.float32),
         rng.random((8, 2), np.float32),
     )  # fmt: skip
-    schedule = Schedule((Place.EDGE,), {"image": "jpeg"}, 0.08, 0.05, "exact")
-    timeline = Timeline(7, 0.35, 0.41, (Span("backbone", "edge", 0.36, 0.37, 12),), False, 900, 80)
+    schedule = Schedule(
+        (Place.CLOUD,), {"image": "jpeg"}, 0.08, 0.05, "exact", "big", ("int8",), decided_at=Place.EDGE, fifo=True
+    )
+    timeline = Timeline(7, 0.35, 0.41, (Span("backbone", "wan_up", 0.36, 0.37, 12),), False, 900, 80, 0.7)
     dropped = Timeline(8, 0.45, None, (), False, 0, 0)
-    link = LinkState(2e7, 8e7, 0.02, 0.01, 3)
+    link = LinkState(2e7, 8e7, 0.02, 0.01, 3, wan_rtt_s=0.03, wan_bps=2e8)
     labels = Labels(7, Pose2D(0, 0.8, 0.1), rng.integers(0, 2, (4, 64, 64), dtype=np.uint8),
                     rng.random((10, 2), np.float32), 6.0, 2)  # fmt: skip
     truth = EgoTruth(7, Pose2D(100, -50, 1.5), 5.5, 42.0)
@@ -81,6 +91,22 @@ def test_everything_comes_back(tmp_path: Path) -> None:
     np.testing.assert_array_equal(values["/labels"].bev, labels.bev)
     np.testing.assert_array_equal(values["/labels"].path, labels.path)
     assert read_metadata(tmp_path / "drive.mcap")["run"] == {"seed": "3"}
+
+
+def test_logs_from_before_the_cloud_still_read() -> None:
+    """Messages whose newer fields were never written."""
+    schedule = schedule_message(1, Schedule((Place.EDGE,), {}, None, 0.05, "exact"), GRAPH)
+    link = link_message(LinkState(2e7, 8e7, 0.02, 0.01, 3), LinkGeometry(3, 55.0, True, 0))
+    timeline = timeline_message(Timeline(1, 0.0, 0.1, (), True, 5, 6, 0.3))
+    for message, fields in (
+        (schedule, ("model", "precisions", "decided_at", "fifo")), (link, ("wan_rtt_s", "wan_bps")),
+        (timeline, ("car_j",)),
+    ):  # fmt: skip
+        for field in fields:
+            message.ClearField(field)
+    assert schedule_of(schedule) == Schedule((Place.EDGE,), {}, None, 0.05, "exact")
+    assert link_of(link) == LinkState(2e7, 8e7, 0.02, 0.01, 3)
+    assert timeline_of(timeline) == Timeline(1, 0.0, 0.1, (), True, 5, 6)
 
 
 def test_a_cut_file_reads_up_to_the_last_whole_chunk(tmp_path: Path) -> None:

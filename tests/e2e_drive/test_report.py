@@ -26,12 +26,12 @@ def _moment(i: int, view: View | None = None) -> Moment:
 
 
 def _full_view() -> View:
-    spans = tuple(Span(resource, resource, 0.1 * i, 0.1 * i + 0.05, 9)
-                  for i, resource in enumerate(("car", "uplink", "edge", "downlink")))  # fmt: skip
+    resources = ("car", "uplink", "edge", "downlink", "cloud", "wan_up", "wan_down")
+    spans = tuple(Span(resource, resource, 0.1 * i, 0.1 * i + 0.05, 9) for i, resource in enumerate(resources))
     return View(
         path=np.stack([2.0 * np.arange(1, 11), 0.1 * np.arange(10)], 1), target_speed_mps=6.0,
         bev=np.random.default_rng(0).random((4, 64, 64)), light=(0.1, 0.1, 0.8),
-        stages=(("image_backbone[tele]", Place.CAR), ("bev_encoder", Place.EDGE), ("decision", Place.EDGE)),
+        stages=(("image_backbone[tele]", Place.CAR), ("bev_encoder", Place.EDGE), ("decision", Place.CLOUD)),
         timeline=Timeline(3, 0.0, 0.4, spans, False, 9, 9), link=LinkState(3e7, 8e7, 0.02, 0.0, 2),
         geometry=LinkGeometry(2, 50.0, False, 1),
     )  # fmt: skip
@@ -82,13 +82,16 @@ def test_tally() -> None:
     local = Schedule((Place.CAR, Place.CAR), {}, None, 0.1, "exact")
     split = Schedule((Place.CAR, Place.EDGE), {"x": "int8"}, 0.05, 0.1, "exact")
     edge = Schedule((Place.EDGE, Place.EDGE), {}, 0.05, 0.1, "exact")
+    cloud = Schedule((Place.CLOUD, Place.CLOUD), {}, 0.05, 0.1, "exact")
     for i, (schedule, ready_s, fallback) in enumerate(
-        [(local, 0.07, False), (split, 0.05, False), (split, 0.2, True), (edge, 0.04, False), (local, None, False)]
-    ):
-        tally.add(schedule, Timeline(i, 0.0, ready_s, (), fallback, 100, 10))
+        [(local, 0.07, False), (split, 0.05, False), (split, 0.2, True), (edge, 0.04, False), (cloud, 0.06, False),
+         (local, None, False)]
+    ):  # fmt: skip
+        tally.add(schedule, Timeline(i, 0.0, ready_s, (), fallback, 100, 10, 0.5))
     assert tally.placements == {
-        "all in the car": 1, "split": 1, "all at the edge": 1, "fallback": 1, "dropped": 1,
+        "all in the car": 1, "split": 1, "all at the edge": 1, "all in the cloud": 1, "fallback": 1, "dropped": 1,
     }  # fmt: skip
-    assert tally.latency_ms(50) == pytest.approx(50.0)
+    assert tally.latency_ms(50) == pytest.approx(60.0)
     assert tally.latency_ms(99) == pytest.approx(200.0)
-    assert (tally.bytes_up, tally.bytes_down) == (500, 50)
+    assert (tally.bytes_up, tally.bytes_down) == (600, 60)
+    assert tally.car_j == pytest.approx(3.0)
