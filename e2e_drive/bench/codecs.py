@@ -42,7 +42,7 @@ def run(cfg: DictConfig, frames: int = 20, every: int = 20) -> dict[str, Any]:
         for name, array in _tensors(model, frame).items():
             for codec in _IMAGE_CODECS if array.dtype == np.uint8 else _FLOAT_CODECS:
                 seen.setdefault((name, codec), []).append(_measure(codec, array))
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"tensor": name, "codec": codec, **{key: statistics.median(x[key] for x in found) for key in found[0]}}
         for (name, codec), found in seen.items()
     ]

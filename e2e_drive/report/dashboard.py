@@ -219,12 +219,10 @@ def _label(stage: str) -> list[str]:
 def _draw_span(canvas: Canvas, span: Span, capture_s: float, per_ms: float) -> None:
     start, end = ((t - capture_s) * 1e3 * per_ms for t in (span.start_s, span.end_s))
     wide_area = span.resource.startswith("wan")  # drawn thinly on the cloud's row
-    height = 0.4 * _BAR if wide_area else _BAR
+    height, radius = (0.4 * _BAR, 2) if wide_area else (_BAR, 3)
     y = _row_y(_ROWS.index("cloud" if wide_area else span.resource)) + 0.5 * (_BAR - height)
     # a sliver of space between neighbours, and never too thin to be seen
-    canvas.rounded(
-        _CHART_X + start, y, max(end - start - 1.0, 2.0), height, 0.25 * height, _RESOURCE_COLOURS[span.resource]
-    )
+    canvas.rounded(_CHART_X + start, y, max(end - start - 1.0, 2.0), height, radius, _RESOURCE_COLOURS[span.resource])
 
 
 def _draw_arrow(canvas: Canvas, x: float, y: float, command: Command) -> None:
