@@ -64,13 +64,15 @@ class Flight:
         cargo: Cargo,
         begin_s: float,
         free_s: Sequence[float],
+        line_s: Sequence[float],
         patience_s: float,
         give_up_s: float,
         draw: Callable[[], float],
     ) -> None:
         """place, tables: by stage. homes: state -> tier. begin_s: when the decision is on the car. free_s: by serial
-        resource, other cars' jobs included. patience_s: how long work waits before it is superseded. give_up_s: how
-        long after its beginning a transfer without end is given up. draw(): uniform in [0, 1), for loss."""
+        resource, other cars' jobs included; line_s: the same if there were no earlier frames of ours. patience_s: how
+        long work waits for those before it is superseded. give_up_s: how long after its beginning a transfer without
+        end is given up. draw(): uniform in [0, 1), for loss."""
         self.world, self.plan, self.place, self.tables = world, plan, place, tables
         self.codecs, self.trace, self.cargo, self.begin_s = codecs, trace, cargo, begin_s
         self.patience_s, self.give_up_s, self.draw = patience_s, give_up_s, draw
@@ -80,7 +82,7 @@ class Flight:
         for t, home in homes.items():
             self.home[t] = home
         self.known_s: dict[tuple[int, int], float] = {(t, self.home[t]): begin_s for t in plan.sources}
-        self.free_s = list(free_s)
+        self.free_s, self.line_s = list(free_s), list(line_s)
         self.pieces: list[Piece] = []
         self.lost: bool | None = None
         self._payload: dict[int, int] = {}
@@ -97,6 +99,7 @@ class Flight:
     def run_auxiliary(self, answer_s: float) -> None:
         self.limit_s = self.car_limit_s = NEVER
         self.free_s = [max(free_s, answer_s) for free_s in self.free_s]
+        self.line_s = [max(line_s, answer_s) for line_s in self.line_s]
         for i in self.plan.auxiliary:
             try:
                 self._run(i)
@@ -121,10 +124,10 @@ class Flight:
         table, slowdown = self.tables[i], self.world.slowdown[tier]
         alone_s, joules = table.seconds[i], table.joules[i] if tier == CAR else 0.0
         start_s, end_s = self.world.calendars[tier].fit(release_s, lambda at_s: at_s + alone_s * slowdown(at_s))
-        if start_s - release_s >= self.patience_s:
+        if start_s - max(ready_s, self.line_s[tier]) >= self.patience_s:
             raise Superseded
         name = self.plan.stages[i].name
-        self.free_s[tier] = end_s
+        self.free_s[tier] = self.line_s[tier] = end_s
         if tier == CAR and end_s > self.car_limit_s:
             if start_s < self.car_limit_s:
                 self.pieces.append(cut(Piece(name, CAR, start_s, end_s, 0, joules), self.car_limit_s, self.trace))

@@ -409,6 +409,17 @@ def test_the_same_holds_on_the_air():
     assert line[-1] > 5.0
 
 
+def test_the_same_holds_at_a_server_with_other_cars_before_it():
+    slow = (computer("car", 5e10), computer("edge", 3.5e9 / 0.23), computer("cloud", 1e12))
+    queue = SharedQueue(60.0, 0.01, seed=1)
+    run = VirtualExecutor((ModelVariant("net", GRAPH),), slow, queues={EDGE: queue})
+    latencies = [run.run(everything(EDGE), None, {}, GOOD, i, 0.1 * i)[1].latency_s for i in range(100)]
+    answered = [latency for latency in latencies if latency is not None]
+    assert 0.3 < len(answered) / len(latencies) < 0.6
+    longest_s = max(queue.backlog_at(0.1 * i) for i in range(100))
+    assert max(answered) < 0.23 + 0.1 + 0.06 + longest_s
+
+
 def test_work_that_waits_for_a_link_is_superseded_and_a_fifos_waits():
     gap = LinkTrace((0.0, 0.5), (DEAD, GOOD))
     assert executor().run(everything(EDGE), None, {}, gap, 0, 0.0)[1].ready_s is None
@@ -536,11 +547,11 @@ def test_heat_slows_the_car_down():
 
 
 def test_auxiliary_stages_follow_their_first_input_after_the_answer():
-    for place in (CAR, EDGE, CLOUD):
+    for place, rtt_s in itertools.product((CAR, EDGE, CLOUD), (0.03, 0.5)):
         schedule = replace(
             everything(place, MEMORY, 10.0), place=tuple(CAR if s.name == "head" else place for s in MEMORY.stages)
         )
-        timeline = executor(MEMORY).run(schedule, None, {}, GOOD, 0, 0.0)[1]
+        timeline = executor(MEMORY).run(schedule, None, {}, replace(GOOD, rtt_s=rtt_s), 0, 0.0)[1]
         (head,) = (span for span in timeline.spans if span.stage == "head")
         assert head.resource == place.name.lower()
         assert head.start_s >= timeline.ready_s
