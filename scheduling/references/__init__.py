@@ -1,0 +1,1 @@
+"""Independent ways to solve the scheduling problem, for comparison: enumeration, MILP, CP-SAT, min cut."""
