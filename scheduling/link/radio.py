@@ -17,6 +17,7 @@ SINR, the last round trips and the last share of the cell, and draws its own inn
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
@@ -86,8 +87,10 @@ class RadioLink(LinkModel):
         self._ahead: tuple[LinkTrace, Draws] | None = None
 
     @classmethod
-    def configured(cls, **options: float | int | str | tuple[int, int, int]) -> RadioLink:
-        return cls(RadioConfig(**options))  # type: ignore[arg-type]
+    def configured(
+        cls, special_symbols: Sequence[int] = RadioConfig.special_symbols, **options: float | str
+    ) -> RadioLink:
+        return cls(RadioConfig(special_symbols=tuple(special_symbols), **options))  # type: ignore[arg-type]
 
     # Truth
 
@@ -227,8 +230,10 @@ class RadioLink(LinkModel):
         up, down, rtt, wan_rtt, wan_bps = self._evaluate(gain_db, core, wan, users, *resent, *phase)
         p_outage = outage_probability(c, in_outage, until_s)
         if p_outage > 0.0:
-            out = rng.random(n) < p_outage
-            up[out] = down[out] = 0.0
+            # How long it still lasts is exponential, whatever it has lasted. What is over soon delays, the rest bars.
+            left_s = np.where(rng.random(n) < p_outage, rng.exponential(c.outage_mean_s, n), 0.0)
+            is_over = left_s < c.frame_life_s
+            up, down, wait_s = up * is_over, down * is_over, wait_s + left_s * is_over
         loss = np.where(up > 0.0, c.message_loss, 1.0)
         return LinkForecast(up, down, rtt + wait_s, loss, self._serving.rsu, wan_rtt_s=wan_rtt, wan_bps=wan_bps)
 

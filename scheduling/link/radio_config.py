@@ -96,9 +96,7 @@ class RadioConfig:
 
     def tdd(self) -> TddPattern:
         if len(self.special_symbols) != 3:
-            raise ValueError(
-                f"radio link: special_symbols must be down, guard, up, received {self.special_symbols}"
-            )
+            raise ValueError(f"radio link: special_symbols must be down, guard, up, received {self.special_symbols}")
         down, guard, up = self.special_symbols
         return TddPattern(self.tdd_pattern, (down, guard, up))
 
