@@ -113,9 +113,8 @@ class LiftSplat(nn.Module):
         depth, context = self.split(self.depth_trunk(torch.cat(features))).split((self.bins, self.bev_channels), dim=1)
         weights = depth.softmax(dim=1).permute(0, 2, 3, 1).flatten()  # bin fastest
         table = context.permute(0, 2, 3, 1).reshape(-1, self.bev_channels)
-        cells = F.embedding_bag(
-            self.points // self.bins, table, self.starts, mode="sum", per_sample_weights=weights[self.points]
-        )
+        shares = weights[self.points].to(table.dtype)
+        cells = F.embedding_bag(self.points // self.bins, table, self.starts, mode="sum", per_sample_weights=shares)
         return (cells.t().reshape(1, self.bev_channels, *self.bev),)
 
 

@@ -33,8 +33,9 @@ class Backbone(nn.Module):
 
     def __init__(self, name: str, levels: tuple[int, ...]) -> None:
         super().__init__()
-        self.body: Any = timm.create_model(name, pretrained=False, features_only=True, out_indices=levels)
-        self.channels: tuple[int, ...] = tuple(self.body.feature_info.channels())
+        body: Any = timm.create_model(name, pretrained=False, features_only=True, out_indices=levels)
+        self.body = body
+        self.channels: tuple[int, ...] = tuple(body.feature_info.channels())
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         return tuple(self.body(image))
@@ -260,9 +261,10 @@ class UniadMotion(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        for name in ("among", "agents", "map", "bev"):
-            cross = Deformable(4 * 12) if name == "bev" else Attention(WIDTH, HEADS)  # 4 points at each of 12 steps
-            self.add_module(name, nn.ModuleList(Layer(512, cross) for _ in range(3)))
+        self.among = nn.ModuleList(Layer(512, Attention(WIDTH, HEADS)) for _ in range(3))
+        self.agents = nn.ModuleList(Layer(512, Attention(WIDTH, HEADS)) for _ in range(3))
+        self.map = nn.ModuleList(Layer(512, Attention(WIDTH, HEADS)) for _ in range(3))
+        self.bev = nn.ModuleList(Layer(512, Deformable(4 * 12)) for _ in range(3))  # 4 points at each of 12 steps
         self.fuse = nn.ModuleList(mlp(WIDTH * n, 2 * WIDTH, WIDTH) for _ in range(3) for n in (2, 3, 4))
         self.futures = nn.ModuleList(mlp(WIDTH, WIDTH, WIDTH, 60) for _ in range(3))
 

@@ -75,6 +75,18 @@ def test_what_is_traced_is_what_runs():
     assert tensors["bev_memory_next"].shape == study.sources["bev_memory"].shape
 
 
+def test_stages_can_be_measured_where_they_run():
+    from e2e_drive.bench.device import measure
+
+    budget = instantiate(OmegaConf.load(CONFIGS.parent / "soc" / "agx_orin.yaml"))
+    config = replace(preset("little"), cameras=2)
+    rows = measure(config, "cpu", "fp32", runs=1, budget=budget)
+    assert [row["what"] for row in rows] == [node.name for node in study_graph(config).stages]
+    assert all(row["measured_ms"] > 0 and row["predicted_ms"] > 0 for row in rows)
+    with pytest.raises(ValueError, match="int8"):
+        measure(config, "cpu", "int8")
+
+
 @pytest.mark.parametrize(
     ("more", "stage"),
     [
