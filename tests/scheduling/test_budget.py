@@ -184,6 +184,17 @@ def test_a_figure_is_predicted_without_itself():
             assert len(seen) >= sum(f.fitted for f in FIGURES) - 1
 
 
+@pytest.mark.slow
+def test_published_latencies_are_predicted():
+    from e2e_drive.bench.budget import run
+
+    result = run()
+    assert len(result["rows"]) == result["metrics"]["figures"] > 30
+    assert result["metrics"]["parameters"] < result["metrics"]["figures_fitted"] / 4
+    for name in ("median_abs_error", "median_abs_error_network_out", "median_abs_error_fp16_agx_and_drive"):
+        assert result["metrics"][name] < 0.20, name
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
