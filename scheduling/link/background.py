@@ -38,6 +38,12 @@ class Draws:
     up_phase: Floats
     down_phase: Floats
 
+    @property
+    def conditions(self) -> tuple[Floats, Floats, Integers, Integers, Integers, Floats, Floats]:
+        """What `RadioPhysics.moments` asks for beside the gain."""
+        resent = (self.up_retransmissions, self.down_retransmissions)
+        return (self.core, self.wan, self.users, *resent, self.up_phase, self.down_phase)
+
     def __getitem__(self, part: slice) -> Draws:
         return Draws(*(column[part] for column in self.__dict__.values()))
 

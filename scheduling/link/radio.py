@@ -1,11 +1,6 @@
 """The radio link between a car and roadside units, from geometry that the world really has.
 
-SINR = transmit power + unit's antenna gain - path loss (3GPP UMi, true line of sight) - blockage by vehicles
-       - shadowing - noise - noise rise
-rate = bandwidth * share of this direction * (1 - overhead) * SE(CQI) * (1 - BLER) / users; far away the car's power
-       goes into fewer resource blocks
-RTT  = scheduling request, grant, slots, processing, HARQ retransmissions (`tdd`) + turns taken by other users
-       + fibre + core and queues; on to the cloud, fibre + a wide-area network whose queues are full now and then
+Rates and delays of a moment: `radio_physics`. Here is what changes, what is told to whom, and what is believed.
 
 Shadowing is a first-order autoregression over the distance driven (Gudmundson, Electronics Letters 27, 1991). When
 another unit becomes the better one, the network hands over a little later, which interrupts the user plane.
@@ -17,6 +12,7 @@ SINR, the last round trips and the last share of the cell, and draws its own inn
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
@@ -24,34 +20,13 @@ from statistics import NormalDist
 import numpy as np
 
 from scheduling.link.background import TICK_S, Background, Draws, outage_probability, retransmissions
-from scheduling.link.base import UNAVAILABLE, Floats, Integers, LinkForecast, LinkModel, LinkTrace
-from scheduling.link.channel import (
-    SHADOW_DISTANCE_M,
-    SHADOW_SIGMA_DB,
-    blockage_db,
-    noise_dbm,
-    spectral_efficiency,
-    spectral_efficiency_limited,
-    umi_los_loss_db,
-    umi_nlos_loss_db,
-)
+from scheduling.link.base import UNAVAILABLE, Floats, LinkForecast, LinkModel, LinkTrace
 from scheduling.link.radio_config import RadioConfig
+from scheduling.link.radio_physics import RadioPhysics
 from scheduling.types import LinkGeometry, LinkState
 
 _NOWHERE = LinkGeometry(rsu=-1, distance_m=math.inf, line_of_sight=False, blocking_vehicles=0)
 _NORMAL = NormalDist()
-
-
-@dataclass(frozen=True)
-class _Field:
-    """Of the signal around one place: gain = mean_db + sigma_db N(0, 1), which forgets itself over distance_m."""
-
-    mean_db: float
-    sigma_db: float
-    distance_m: float
-
-    def rho(self, driven_m: float) -> float:
-        return math.exp(-driven_m / self.distance_m)
 
 
 @dataclass(frozen=True)
@@ -68,17 +43,7 @@ class RadioLink(LinkModel):
         seeds = np.random.SeedSequence([c.seed, 0x52AD10]).spawn(3)
         truth, self._handover_rng, self._forecast_rng = (np.random.default_rng(seed) for seed in seeds)
         self._background = Background(c, truth)
-        tdd = c.tdd()
-        self._slot_s, self._period_s = tdd.slot_s, tdd.period_s
-        self._up_s = tdd.delays_s(True, c.max_retransmissions)
-        self._down_s = tdd.delays_s(False, c.max_retransmissions)
-        common = c.bandwidth_hz * (1.0 - c.overhead) * (1.0 - c.block_error_rate)
-        self._up_bps_per_se, self._down_bps_per_se = common * tdd.share(True), common * tdd.share(False)
-        gained_db = c.unit_antenna_dbi - c.noise_rise_db
-        self._up_db = c.car_power_dbm - noise_dbm(c.bandwidth_hz, c.unit_noise_figure_db) + gained_db
-        self._down_db = c.unit_power_dbm - noise_dbm(c.bandwidth_hz, c.car_noise_figure_db) + gained_db
-        self._wan_knee = _NORMAL.inv_cdf(1.0 - c.wan_tail_share) if c.wan_tail_share > 0 else math.inf
-        self._wan_usual_s = c.cloud_fibre_s + c.wan_median_s
+        self.physics = RadioPhysics(c)
         self._tick, self._origin_s, self._time_s = -1, 0.0, 0.0
         self._shadow = 0.0  # N(0, 1)
         self._serving = _NOWHERE
@@ -106,14 +71,14 @@ class RadioLink(LinkModel):
         self._moving_mps = max(geometry.speed_mps, radial_mps) + self.config.ambient_mps
         before, fresh_s = self._serving, self._follow(geometry)
         if first <= self._tick:
-            rho = self._field(before if before.rsu >= 0 else geometry).rho(self._moving_mps * TICK_S)
+            rho = self.physics.field(before if before.rsu >= 0 else geometry).rho(self._moving_mps * TICK_S)
             for tick, innovation in enumerate(
                 self._background.ahead(first, self._tick + 1 - first).shadow.tolist(), first
             ):
                 if fresh_s is not None and (tick == self._tick or self._time_of(tick) >= fresh_s):
                     # another unit stands elsewhere: its shadowing has nothing to do with the last one's
                     self._shadow, fresh_s = innovation, None
-                    rho = self._field(self._serving).rho(self._moving_mps * TICK_S)
+                    rho = self.physics.field(self._serving).rho(self._moving_mps * TICK_S)
                 else:
                     self._shadow = _autoregress(self._shadow, rho, innovation)
         self._ahead = self._look_ahead()
@@ -162,48 +127,34 @@ class RadioLink(LinkModel):
         if self._serving.rsu < 0:
             return LinkTrace((self._time_s,), (UNAVAILABLE,)), draws
         times_s = [self._time_s, *(self._time_of(self._tick + j) for j in range(1, count))]
-        gap = self._handover
-        switch = count if gap is None else next((j for j, t in enumerate(times_s) if t >= gap.start_s), count)
-        if switch == 0:
-            switch = count  # over to the new unit already
-        gains, shadow, field = [], self._shadow, self._field(self._serving)
-        for j, innovation in enumerate(draws.shadow.tolist()):
-            if j == switch and gap is not None:
-                field, shadow = self._field(gap.target), innovation
-            elif j > 0:
-                shadow = _autoregress(shadow, field.rho(self._moving_mps * TICK_S), innovation)
+        gap, switch = self._handover, count
+        if gap is not None and gap.start_s > self._time_s:  # else the new unit serves already
+            switch = next((j for j, time_s in enumerate(times_s) if time_s >= gap.start_s), count)
+        moments = self.physics.moments(self._gains_ahead(draws, switch), *draws.conditions)
+        columns = (moments.up_bps, moments.down_bps, moments.rtt_s, moments.wan_rtt_s, moments.wan_bps, draws.outage)
+        units = [self._serving.rsu] * switch + ([] if gap is None else [gap.target.rsu] * (count - switch))
+        states = []
+        for (up, down, rtt, wan_rtt, wan, out), unit in zip(
+            zip(*(column.tolist() for column in columns), strict=True), units, strict=True
+        ):
+            loss = self.config.message_loss if up > 0.0 else 1.0
+            states.append(LinkState(up, down, rtt, loss, unit, up > 0.0 and not out, wan_rtt, wan))
+        if gap is not None and gap.start_s < times_s[-1]:
+            times_s, states = _with_gap(times_s, states, max(gap.start_s, self._time_s), gap.end_s)
+        return LinkTrace(tuple(times_s), tuple(states)), draws
+
+    def _gains_ahead(self, draws: Draws, switch: int) -> Floats:
+        """[dB] tick by tick; from tick `switch` on, of the unit that the car is handed over to."""
+        field, shadow, driven_m = self.physics.field(self._serving), self._shadow, self._moving_mps * TICK_S
+        rho, gains = field.rho(driven_m), [field.mean_db + field.sigma_db * shadow]
+        for j, innovation in enumerate(draws.shadow[1:].tolist(), 1):
+            if j == switch and self._handover is not None:
+                field, shadow = self.physics.field(self._handover.target), innovation
+                rho = field.rho(driven_m)
+            else:
+                shadow = _autoregress(shadow, rho, innovation)
             gains.append(field.mean_db + field.sigma_db * shadow)
-        columns = self._evaluate(
-            np.array(gains), draws.core, draws.wan, draws.users, draws.up_retransmissions, draws.down_retransmissions,
-            draws.up_phase, draws.down_phase,
-        )  # fmt: skip
-        up, down, rtt, wan_rtt, wan = (column.tolist() for column in columns)
-        out = draws.outage.tolist()
-        loss = self.config.message_loss
-
-        def state(j: int, broken: bool) -> LinkState:
-            rsu = gap.target.rsu if gap is not None and j >= switch else self._serving.rsu
-            on = up[j] > 0.0
-            return LinkState(
-                up[j], down[j], rtt[j], loss if on else 1.0, rsu, on and not broken and not out[j], wan_rtt[j], wan[j]
-            )
-
-        pieces = [(times_s[j], state(j, False)) for j in range(count)]
-        if gap is not None:
-            start_s, end_s = max(gap.start_s, self._time_s), gap.end_s
-            if start_s < times_s[-1]:
-                before = sum(t < start_s for t in times_s) - 1
-                after = min(max(sum(t <= end_s for t in times_s) - 1, before + 1), count - 1)
-                inside = [(t, state(j, True)) for j, t in enumerate(times_s) if start_s < t < end_s]
-                pieces = [
-                    *(piece for piece in pieces if piece[0] < start_s),
-                    (start_s, state(max(before, 0), True)),
-                    *inside,
-                    (end_s, state(after, False)),
-                    *(piece for piece in pieces if piece[0] > end_s),
-                ]
-        starts, states = zip(*pieces, strict=True)
-        return LinkTrace(starts, states), draws
+        return np.array(gains)
 
     # What the car may believe
 
@@ -227,7 +178,8 @@ class RadioLink(LinkModel):
         if self._handover is not None:
             gain_db, wait_s = self._believed_gap(self._handover, in_gap, until_s, gain_db, normal[2])
         resent, phase = retransmissions(rng, c, (2, n)), rng.random((2, n))
-        up, down, rtt, wan_rtt, wan_bps = self._evaluate(gain_db, core, wan, users, *resent, *phase)
+        found = self.physics.moments(gain_db, core, wan, users, *resent, *phase)
+        up, down = found.up_bps, found.down_bps
         p_outage = outage_probability(c, in_outage, until_s)
         if p_outage > 0.0:
             # How long it still lasts is exponential, whatever it has lasted. What is over soon delays, the rest bars.
@@ -235,12 +187,14 @@ class RadioLink(LinkModel):
             is_over = left_s < c.frame_life_s
             up, down, wait_s = up * is_over, down * is_over, wait_s + left_s * is_over
         loss = np.where(up > 0.0, c.message_loss, 1.0)
-        return LinkForecast(up, down, rtt + wait_s, loss, self._serving.rsu, wan_rtt_s=wan_rtt, wan_bps=wan_bps)
+        return LinkForecast(
+            up, down, found.rtt_s + wait_s, loss, self._serving.rsu, wan_rtt_s=found.wan_rtt_s, wan_bps=found.wan_bps
+        )
 
     def _believed_gain_db(self, geometry: LinkGeometry, until_s: float, is_measured: bool, normal: Floats) -> Floats:
         """Gain over the time ahead, given one measurement of it with an error: Bayes' rule for normal variables,
         then the field's own autoregression. Unmeasured, the field's mean and spread are all there is."""
-        field = self._field(geometry)
+        field = self.physics.field(geometry)
         variance = field.sigma_db**2
         if not is_measured or variance == 0.0:
             return field.mean_db + field.sigma_db * normal
@@ -271,45 +225,21 @@ class RadioLink(LinkModel):
         gain_db = np.where(begun, self._believed_gain_db(handover.target, until_s, False, normal), gain_db)
         return gain_db, np.where(begun, np.maximum(0.0, start_s + gap_s - until_s), 0.0)
 
-    # Physics
 
-    def path_gain_db(self, geometry: LinkGeometry) -> float:
-        """Mean gain: minus path loss, minus the mean loss behind a blocking vehicle."""
-        return self._field(geometry).mean_db
-
-    def _field(self, geometry: LinkGeometry) -> _Field:
-        c, los = self.config, geometry.line_of_sight
-        flat_m = math.sqrt(max(geometry.distance_m**2 - (c.unit_height_m - c.car_height_m) ** 2, 1.0))
-        loss = umi_los_loss_db if los else umi_nlos_loss_db
-        loss_db, sigma_db = loss(flat_m, c.unit_height_m, c.car_height_m, c.frequency_ghz), SHADOW_SIGMA_DB[los]
-        if los and geometry.blocking_vehicles > 0:
-            mean_db, spread_db = blockage_db(flat_m, geometry.blocker_height_m, c.unit_height_m, c.car_height_m)
-            loss_db, sigma_db = loss_db + mean_db, math.hypot(sigma_db, spread_db)
-        return _Field(-loss_db, sigma_db, SHADOW_DISTANCE_M[los])
-
-    def _evaluate(
-        self, gain_db: Floats, core: Floats, wan: Floats, users: Integers, up_resent: Integers, down_resent: Integers,
-        up_phase: Floats, down_phase: Floats,
-    ) -> tuple[Floats, Floats, Floats, Floats, Floats]:  # fmt: skip
-        """(up_bps, down_bps, rtt_s, wan_rtt_s, wan_bps) from columns (n,)."""
-        c = self.config
-        share = 1.0 / (1.0 + users)
-        up = self._up_bps_per_se * spectral_efficiency_limited(self._up_db + gain_db, share, 1.0 / c.resource_blocks)
-        down = self._down_bps_per_se * spectral_efficiency(self._down_db + gain_db) * share
-        up, down = up * (down > 0.0), down * (up > 0.0)  # either direction needs acknowledgements in the other
-        rtt = self._radio_s(self._up_s, up_resent, up_phase) + self._radio_s(self._down_s, down_resent, down_phase)
-        rtt += c.edge_fibre_s + self._period_s * (users // c.users_per_slot)
-        rtt += c.core_median_s * np.exp(c.core_log_sigma * core)
-        excess = np.maximum(wan - self._wan_knee, 0.0)
-        wan_rtt = c.cloud_fibre_s + c.wan_median_s * np.exp(c.wan_log_sigma * wan + c.wan_tail_log_sigma * excess)
-        # A queue that makes messages wait x times as long leaves each flow about one part in x of the rate.
-        return up, down, rtt, wan_rtt, c.wan_bps * np.minimum(1.0, self._wan_usual_s / wan_rtt)
-
-    def _radio_s(self, table_s: Floats, resent: Integers, phase: Floats) -> Floats:
-        """From a message that is ready at a phase of the TDD pattern until it is decoded."""
-        position = phase * len(table_s)
-        slot = np.ceil(position).astype(np.int64)
-        return (slot - position) * self._slot_s + table_s[slot % len(table_s), resent]
+def _with_gap(
+    times_s: list[float], states: list[LinkState], start_s: float, end_s: float
+) -> tuple[list[float], list[LinkState]]:
+    """The same states, unavailable from start to end; what follows at once is the state of the new unit."""
+    before = max(0, bisect_left(times_s, start_s) - 1)
+    after = min(max(bisect_right(times_s, end_s) - 1, before + 1), len(states) - 1)
+    pieces = [piece for piece in zip(times_s, states, strict=True) if piece[0] < start_s]
+    pieces.append((start_s, replace(states[before], available=False)))
+    for time_s, state in zip(times_s, states, strict=True):
+        if start_s < time_s < end_s:
+            pieces.append((time_s, replace(state, available=False)))
+    pieces.append((end_s, states[after]))
+    pieces += [piece for piece in zip(times_s, states, strict=True) if piece[0] > end_s]
+    return [time_s for time_s, _ in pieces], [state for _, state in pieces]
 
 
 def _autoregress(value: float, rho: float, innovation: float) -> float:

@@ -11,6 +11,7 @@ import pytest
 from scheduling import LinkForecast, LinkGeometry, LinkState, RadioConfig, RadioLink
 from scheduling.link import drive_geometry
 from scheduling.link.background import Background, outage_probability
+from scheduling.link.radio_physics import RadioPhysics
 
 PERIOD_S = 0.1
 NEAR = LinkGeometry(0, 60.0, True, 0, speed_mps=8.0)
@@ -39,17 +40,17 @@ def test_nearer_clear_and_lonely_is_never_worse_in_the_mean():
 
 def test_more_users_never_make_the_link_faster():
     """The same draws with one more user: exactly, not in the mean."""
-    link, rng = RadioLink(), np.random.default_rng(0)
+    physics, rng = RadioPhysics(RadioConfig()), np.random.default_rng(0)
     gain_db, zeros, phase = rng.uniform(-150.0, -60.0, 500), np.zeros(500), np.full(500, 0.5)
     none = np.zeros(500, np.int64)
     before = None
     for users in range(30):
-        rates = link._evaluate(gain_db, zeros, zeros, np.full(500, users), none, none, phase, phase)
+        now = physics.moments(gain_db, zeros, zeros, np.full(500, users), none, none, phase, phase)
         if before is not None:
-            assert np.all(rates[0] <= before[0])
-            assert np.all(rates[1] <= before[1])
-            assert np.all(rates[2] >= before[2])
-        before = rates
+            assert np.all(now.up_bps <= before.up_bps)
+            assert np.all(now.down_bps <= before.down_bps)
+            assert np.all(now.rtt_s >= before.rtt_s)
+        before = now
 
 
 @pytest.mark.parametrize(("sees", "distance_m"), [(True, 10.0), (False, 13.0)])
@@ -74,10 +75,9 @@ def test_harq_costs_what_the_geometric_distribution_says():
     assert resent.mean() == pytest.approx(p + p**2 + p**3, abs=0.01)
     assert resent.max() == 3
     # Each costs one pattern of 2.5 ms in the uplink.
-    link = RadioLink(config)
-    delay_s = link._radio_s(link._up_s, resent, np.random.default_rng(1).random(len(resent)))
-    never_s = link._radio_s(link._up_s, np.zeros_like(resent), np.random.default_rng(1).random(len(resent)))
-    assert (delay_s - never_s).mean() == pytest.approx(2.5e-3 * (p + p**2 + p**3), rel=0.03)
+    physics, phase = RadioPhysics(config), np.random.default_rng(1).random(len(resent))
+    extra_s = physics.up_delay_s(resent, phase) - physics.up_delay_s(np.zeros_like(resent), phase)
+    assert extra_s.mean() == pytest.approx(2.5e-3 * (p + p**2 + p**3), rel=0.03)
 
 
 def test_other_users_and_outages_have_the_distributions_they_should():
@@ -192,7 +192,7 @@ def test_the_farther_ahead_the_less_the_present_counts():
     soon, later, long = (np.median(link.forecast(4000, ahead_s).wan_rtt_s) for ahead_s in (0.0, 0.5, 5.0))
     assert state.wan_rtt_s > later > long
     assert soon > later
-    assert long == pytest.approx(link._wan_usual_s, rel=0.1)
+    assert long == pytest.approx(link.physics.usual_wan_rtt_s, rel=0.1)
 
 
 @pytest.mark.parametrize("condition", ["good", "urban", "congested", "tunnel"])
