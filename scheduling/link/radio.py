@@ -230,10 +230,10 @@ def _with_gap(
     times_s: list[float], states: list[LinkState], start_s: float, end_s: float
 ) -> tuple[list[float], list[LinkState]]:
     """The same states, unavailable from start to end; what follows at once is the state of the new unit."""
-    before = max(0, bisect_left(times_s, start_s) - 1)
+    before = bisect_left(times_s, start_s) - 1  # -1: it is on already, and the first state is the new unit's
     after = min(max(bisect_right(times_s, end_s) - 1, before + 1), len(states) - 1)
     pieces = [piece for piece in zip(times_s, states, strict=True) if piece[0] < start_s]
-    pieces.append((start_s, replace(states[before], available=False)))
+    pieces.append((start_s, replace(states[max(0, before)], available=False)))
     for time_s, state in zip(times_s, states, strict=True):
         if start_s < time_s < end_s:
             pieces.append((time_s, replace(state, available=False)))
