@@ -29,8 +29,11 @@ from scheduling.types import ModelVariant, Place, Schedule, StageNode
 class Formulation(Program):
     """The program of one size of the model, and the way back from its variables to a schedule."""
 
-    def __init__(self, problem: Problem, config: PolicyConfig, model: ModelVariant) -> None:
+    def __init__(self, problem: Problem, config: PolicyConfig, model: ModelVariant, *, choose_tail: bool = False) -> None:
+        """choose_tail: eta is the lateness of a future that is chosen, which loses nothing, since the minimum lies at
+        one of them; a solver that branches on whole numbers is spared the values between."""
         super().__init__()
+        self.choose_tail = choose_tail
         self.problem, self.config = problem, config
         self.facts = facts = Facts(problem, config, model)
         self.fallback = FallbackRun.of(problem, config)
@@ -264,6 +267,9 @@ class Formulation(Program):
         horizon = max(self._horizon_s(m) for m in range(futures))
         eta = self.number(horizon)
         total += eta * c.tail_weight
+        edges: list[Literal] = list(self.one_of(futures)) if self.choose_tail else [False] * futures
+        if self.choose_tail:
+            self.equal(sum((var(edge) for edge in edges), Linear()), 1.0)
         for m in range(futures):
             loss = float(self.problem.forecast.loss[m])
             answer, answers = self._future(m)
@@ -272,11 +278,12 @@ class Formulation(Program):
             self.at_least(first, fallback.end_s, when=[answers])
             self.at_least(second, fallback.end_s, unless=[self.local])
             self.at_least(second, answer, when=[self.local])
-            late_first, late_second, excess = (self.number(horizon) for _ in range(3))
+            late_first, late_second, late, excess = (self.number(horizon) for _ in range(4))
             self.at_least(late_first, first - deadline_s)
             self.at_least(late_second, second - deadline_s)
-            late = late_first * (1.0 - loss) + late_second * loss
+            self.at_least(late, late_first * (1.0 - loss) + late_second * loss)
             self.at_least(excess, late - eta)
+            self.at_least(eta, late, when=[edges[m]])
             total += (first * (1.0 - loss) + second * loss) * (c.mean_weight / futures)
             total += late * (c.late_weight / futures) + excess * (c.tail_weight / count)
             total += (var(answers) * (1.0 - loss) + remote * loss) * (quality / futures)

@@ -33,12 +33,14 @@ def best_size(
     time_limit_s: float,
     policy: str,
     solve: Callable[[Formulation, float], Solved],
+    *,
+    choose_tail: bool = False,
 ) -> Result:
     """The program is one of a single size of the model; each size is solved alone, and the best taken."""
     start_s = time.perf_counter()
     objective, schedule, proven = math.inf, None, True
     for i, model in enumerate(problem.models):
-        program = Formulation(problem, config, model)
+        program = Formulation(problem, config, model, choose_tail=choose_tail)
         left_s = max(0.01, time_limit_s - (time.perf_counter() - start_s)) / (len(problem.models) - i)
         values, finished = solve(program, left_s)
         proven = proven and finished
