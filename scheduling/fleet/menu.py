@@ -2,14 +2,15 @@
 every codec and precision; only those that no other one beats in every respect.
 
 A menu is far smaller than the space that the single-car solver searches (contiguous cuts, one precision a computer,
-one codec level a cut), and its latency is the plain sum of its parts: transfers do not overlap with stages. It is
-what makes ten thousand decisions a frame cheap; see docs/fleet.md for what that leaves out.
+one codec for tensors of a kind), and its latency is the plain sum of its parts: transfers do not overlap with stages.
+It is what makes ten thousand decisions a frame cheap; see docs/fleet.md for what that leaves out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from scheduling.budget import ComputeBudget
 from scheduling.codecs import CODECS, nominal_payload_bytes
 from scheduling.compiled import critical_stages, raw_tensor_bytes
+from scheduling.fleet.config import RiskConfig
 from scheduling.types import ModelVariant, Place, StageNode
 
 Floats = npt.NDArray[np.float64]
@@ -43,13 +45,15 @@ class MenuEntry:
     quality_s: float  # prices of model size, precisions and codecs
     fallback_quality_s: float = 0.0  # what an answer of the fallback model costs more than one of this schedule's
 
-    def beats(self, other: MenuEntry) -> bool:
-        """At least as good in every respect, on the same resources."""
-        return self.tier == other.tier and all(
-            getattr(self, name) <= getattr(other, name)
-            for name in ("car_s", "codec_s", "up_bytes", "down_bytes", "remote_s", "car_j", "quality_s",
-                         "fallback_quality_s")
-        )  # fmt: skip
+    def burdens(self, risk: RiskConfig) -> tuple[float, ...]:
+        """An entry that is no worse in all of these has no larger objective, whatever the radio, the car's tenants and
+        the prices: what is paid in any case, and when the fallback answers for certain (in between it is linear); the
+        prefix; the latency that does not depend on the radio (with more tenants the prefix only weighs more); what is
+        asked of cell and edge server."""
+        paid = self.quality_s + risk.per_joule_s * self.car_j + risk.per_byte_s * (self.up_bytes + self.down_bytes)
+        latency = self.car_s + self.codec_s + self.remote_s
+        edge_s = self.remote_s if self.tier is Place.EDGE else 0.0
+        return paid, paid + self.fallback_quality_s, self.car_s, latency, self.up_bytes, self.down_bytes, edge_s
 
 
 class MenuArrays(NamedTuple):
@@ -99,31 +103,55 @@ def build_menu(
     fallback: int = -1,
     period_s: float = 0.1,
     precision_price_s: Mapping[str, float] = PRECISION_PRICE_S,
+    risk: RiskConfig | None = None,
 ) -> Menu:
-    """computers: car, edge and perhaps cloud, by `Place`. Schedules that break a memory or power limit are left out."""
+    """computers: car, edge and perhaps cloud, by `Place`. risk: the weights that decide which entries are dominated."""
+    last_resort, *found = all_entries(models, computers, fallback, period_s, precision_price_s)
+    return Menu((last_resort, *_undominated(found, last_resort, risk or RiskConfig())))
+
+
+def all_entries(
+    models: Sequence[ModelVariant],
+    computers: Sequence[ComputeBudget],
+    fallback: int = -1,
+    period_s: float = 0.1,
+    precision_price_s: Mapping[str, float] = PRECISION_PRICE_S,
+) -> list[MenuEntry]:
+    """The last resort, then every schedule that breaks no limit of memory or power, dominated ones included."""
     if not models or not 2 <= len(computers) <= len(Place):
         raise ValueError(f"a menu needs a model and 2 or 3 computers, received {len(models)} and {len(computers)}")
-    if any(model.graph.states for model in models):
+    states = sorted({name for model in models for name in model.graph.states})
+    if states:
         raise ValueError(
             "a fleet's menu knows no recurrent tensors (they would have to follow the car from server to server), "
-            f"received {sorted({name for model in models for name in model.graph.states})}"
+            f"received {states}"
         )
     car, spare = computers[Place.CAR], models[fallback]
-    fastest = min(car.precisions, key=lambda precision: _seconds(_critical(spare), car, precision))
-    last_resort = _complete(spare, car, fastest, precision_price_s)
     if not _fits(_critical(spare), car):
         raise ValueError(f"{car.name}: the fallback {spare.name!r} needs more memory than {car.memory_bytes:.3g} bytes")
+    fastest = min(car.precisions, key=lambda precision: _seconds(_critical(spare), car, precision))
+    last_resort = _complete(spare, car, fastest, precision_price_s)
     found = [_complete(model, car, p, precision_price_s) for model in models for p in car.precisions]
+    enough_j = car.power_cap_w * period_s
     for model in models:
         for tier in (Place.EDGE, Place.CLOUD)[: len(computers) - 1]:
-            found += _cuts(model, spare, car, computers[tier], tier, precision_price_s, last_resort.quality_s)
-    enough_j = car.power_cap_w * period_s
-    found = [entry for entry in found if entry.tier is Place.CAR or entry.car_j + last_resort.car_j <= enough_j]
-    kept: list[MenuEntry] = [last_resort]
-    for entry in sorted(found, key=lambda e: (e.tier, e.car_s + e.codec_s + e.remote_s, e.up_bytes, e.quality_s)):
-        if not any(better.beats(entry) for better in kept):
-            kept = [last_resort, *(k for k in kept[1:] if not entry.beats(k)), entry]
-    return Menu(tuple(kept))
+            cuts = _cuts(model, spare, car, computers[tier], tier, precision_price_s, last_resort.quality_s)
+            found += [entry for entry in cuts if entry.car_j + last_resort.car_j <= enough_j]
+    return [last_resort, *found]
+
+
+def _undominated(found: Sequence[MenuEntry], last_resort: MenuEntry, risk: RiskConfig) -> list[MenuEntry]:
+    """Without entries that another one on the same tier beats or equals in every burden."""
+    kept: list[MenuEntry] = []
+    for tier in Place:
+        # Sorted so that nobody is beaten by a later one.
+        listed = sorted((sum(e.burdens(risk)), e.burdens(risk), i) for i, e in enumerate(found) if e.tier is tier)
+        front = np.array([last_resort.burdens(risk)])[: tier is Place.CAR]
+        for _, burden, i in listed:
+            if not (front <= np.array(burden)).all(axis=1).any():
+                front = np.vstack([front, burden])
+                kept.append(found[i])
+    return kept
 
 
 def _critical(model: ModelVariant) -> list[StageNode]:
@@ -167,9 +195,10 @@ def _cuts(
         up = list(dict.fromkeys(n for stage in suffix for n in stage.inputs if n not in made_remotely))
         down = [name for name in model.graph.sinks if name in made_remotely]
         options = {name: model.graph.codecs.get(name, ("raw",)) for name in (*up, *down)}
-        levels = list(dict.fromkeys(codec for name in up for codec in options[name] if len(options[name]) > 1))
-        for level in levels or ["raw"]:
-            codec = {n: level if level in options[n] else _smallest(options[n], raw[n]) for n in options}
+        kinds = list(dict.fromkeys(options.values()))  # tensors of a kind share their codec
+        for picked in product(*kinds):
+            codec = {name: picked[kinds.index(options[name])] for name in options}
+            names = "+".join(c for c, kind in zip(picked, kinds, strict=True) if len(kind) > 1) or "raw"
             coding = sum(CODECS[c].encode_s(raw[n]) + CODECS[c].decode_s(raw[n]) for n, c in codec.items())
             for at_car in car.precisions if prefix else ("",):
                 for at_remote in remote.precisions:
@@ -179,7 +208,7 @@ def _cuts(
                     after = f"after {prefix[-1].name} ({at_car})" if prefix else "all"
                     found.append(
                         MenuEntry(
-                            f"{model.name or 'model'}: {after} at the {tier.name.lower()} ({at_remote}), {level}",
+                            f"{model.name or 'model'}: {after} at the {tier.name.lower()} ({at_remote}), {names}",
                             tier,
                             _seconds(prefix, car, at_car) if prefix else 0.0,
                             coding,
@@ -192,7 +221,3 @@ def _cuts(
                         )
                     )
     return found
-
-
-def _smallest(names: Sequence[str], raw_bytes: int) -> str:
-    return min(names, key=lambda name: nominal_payload_bytes(name, raw_bytes))

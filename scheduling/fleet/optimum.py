@@ -181,19 +181,6 @@ def admit(p: Round, wanted: Ints) -> Ints:
     return choice
 
 
-def _worth_asking(problem: Round) -> npt.NDArray[np.bool_]:
-    """(N, K) entries that no other entry of the same car beats or equals in objective and all three resources: the
-    optimum needs no others, and HiGHS is spared them."""
-    kept = np.isfinite(problem.objective)
-    for i, row in enumerate(kept):
-        values = np.column_stack([problem.objective[i], problem.use[i]])
-        for j in np.flatnonzero(row):
-            no_worse = (values <= values[j]).all(axis=1) & row
-            no_worse[j] = False
-            row[j] = not no_worse.any()
-    return kept
-
-
 @contextmanager
 def _hushed() -> Iterator[None]:
     """HiGHS writes notes of its repair heuristics to the process's standard output, whatever `disp` says."""
@@ -215,7 +202,7 @@ def solve_centrally(problem: Round, time_limit_s: float = 20.0, gap: float = 0.0
         from scipy.sparse import coo_matrix
     except ImportError:
         raise ValueError("the central optimum needs scipy, which is not installed: pip install scipy") from None
-    car, entry = np.nonzero(_worth_asking(problem))
+    car, entry = np.nonzero(np.isfinite(problem.objective))
     columns = np.arange(len(car))
     one = coo_matrix((np.ones(len(car)), (car, columns)), shape=(len(problem.objective), len(car)))
     used = problem.use[car, entry]  # (columns, 3)

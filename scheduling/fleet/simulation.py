@@ -60,9 +60,19 @@ class FleetReport:
 
 
 class Fleet:
-    """One menu, one world; `drive`, `decide` and `serve` are its three steps, `run` all of them."""
+    """One menu, one world; `drive`, `decide` and `serve` are its three steps, `run` all of them.
+
+    A car meets every deadline by itself when its complete run, slowed down by its tenants, and the margin fit into the
+    shortest deadline. Where they do not, misses are counted like any others; a car that cannot even run the fallback
+    once a period is refused."""
 
     def __init__(self, config: FleetConfig, menu: Menu) -> None:
+        slowest_s = menu.local_s / (1.0 - config.traffic.awake_share)
+        if slowest_s > config.period_s:
+            raise ValueError(
+                f"fleet: {menu.entries[0].name} takes {slowest_s:.3f} s while other tenants are awake, longer than the "
+                f"period of {config.period_s} s; a smaller model, a faster computer or a lower awake_share would do"
+            )
         self.config, self.menu = config, menu
         self._menu = menu.arrays
         self._radio, self._risk = radio_numbers(config.cells), risk_numbers(config)

@@ -17,19 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from scheduling.fleet.config import CellConfig, FleetConfig
-from scheduling.link.channel import (
-    CQI_SINR_DB,
-    SPECTRAL_EFFICIENCY,
-    noise_dbm,
-    umi_los_loss_db,
-    umi_nlos_loss_db,
-)
+from scheduling.link import channel
+from scheduling.link.channel import CQI_SINR_DB, SPECTRAL_EFFICIENCY, noise_dbm, umi_los_loss_db, umi_nlos_loss_db
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-SHADOW_SIGMA_DB = (4.0, 7.82)  # LOS, NLOS: TR 38.901 table 7.4.1-1
-SHADOW_DISTANCE_M = (10.0, 13.0)  # correlation distances: TR 38.901 table 7.5-6
+SHADOW_SIGMA_DB = tuple(channel.SHADOW_SIGMA_DB[sight] for sight in (True, False))  # indexed by 0 LOS, 1 NLOS
+SHADOW_DISTANCE_M = tuple(channel.SHADOW_DISTANCE_M[sight] for sight in (True, False))
 _SIGHT_DISTANCE_M = 50.0  # of the LOS state: TR 38.901 table 7.6.3.1-2 (UMi)
 _TURN = 0.25  # probability of turning left at a crossing, and of turning right: an assumption
 
@@ -122,6 +117,7 @@ def simulate(config: FleetConfig, cars: int, frames: int) -> Drive:
     far_m = int(c.spacing_m * max(c.columns, c.rows)) + 2
     heights = (c.unit_height_m, c.car_height_m, c.frequency_ghz)
     loss_db = np.array([[f(float(d), *heights) for d in range(far_m)] for f in (umi_los_loss_db, umi_nlos_loss_db)])
+    sight_share = channel.los_probability(np.arange(far_m))
     width, height = c.columns * c.spacing_m, c.rows * c.spacing_m
     along = rng.random(cars) < 0.5
     x, y = rng.random(cars) * width, rng.random(cars) * height
@@ -140,7 +136,9 @@ def simulate(config: FleetConfig, cars: int, frames: int) -> Drive:
         t.street_m, t.mean_speed_mps, t.speed_sigma_mps, t.speed_correlation_s, t.top_speed_mps, t.acceleration_mps2,
         1.0 / (1.0 - t.quiet_share), 1.0 / (1.0 - t.awake_share), t.mean_quiet_s, t.mean_awake_s,
     )  # fmt: skip
-    _simulate(rng, radio_numbers(c), streets, loss_db, x, y, heading.astype(np.int64), config.period_s, drive)
+    _simulate(
+        rng, radio_numbers(c), streets, loss_db, sight_share, x, y, heading.astype(np.int64), config.period_s, drive
+    )
     return drive
 
 
@@ -164,14 +162,6 @@ def _distance_m(x: float, y: float, cell: int, r: Radio) -> float:
     dx = _around(x - (cell % r.columns + 0.5) * r.spacing_m, r.columns * r.spacing_m)
     dy = _around(y - (cell // r.columns + 0.5) * r.spacing_m, r.rows * r.spacing_m)
     return np.sqrt(dx * dx + dy * dy)
-
-
-@numba.njit(cache=True)
-def _sight_probability(distance_m: float) -> float:
-    """3GPP TR 38.901 table 7.4.2-1, UMi street canyon."""
-    if distance_m <= 18.0:
-        return 1.0
-    return 18.0 / distance_m + np.exp(-distance_m / 36.0) * (1.0 - 18.0 / distance_m)
 
 
 @numba.njit(cache=True)
@@ -211,10 +201,10 @@ def _attach(rng: np.random.Generator, r: Radio, x: float, y: float, cell: int) -
 
 
 @numba.njit(cache=True)
-def _path_loss_db(table_db: Floats, distance_m: float) -> float:
-    """Between whole metres of a table."""
+def _between(table: Floats, distance_m: float) -> float:
+    """A table by whole metres, interpolated."""
     low = int(distance_m)
-    return table_db[low] + (distance_m - low) * (table_db[low + 1] - table_db[low])
+    return table[low] + (distance_m - low) * (table[low + 1] - table[low])
 
 
 @numba.njit(cache=True)
@@ -228,8 +218,8 @@ def _next_speed(wish: float, last_mps: float, s: Streets, period_s: float) -> fl
 
 @numba.njit(cache=True)
 def _simulate(
-    rng: np.random.Generator, r: Radio, s: Streets, loss_db: Floats, x: Floats, y: Floats, heading: Ints,
-    period_s: float, d: Drive,
+    rng: np.random.Generator, r: Radio, s: Streets, loss_db: Floats, sight_share: Floats, x: Floats, y: Floats,
+    heading: Ints, period_s: float, d: Drive,
 ) -> None:  # fmt: skip
     frames, cars = d.cell.shape
     width_m, height_m = r.columns * r.spacing_m, r.rows * r.spacing_m
@@ -250,10 +240,10 @@ def _simulate(
             cell[i], distance_m, gap_s = _attach(rng, r, x[i], y[i], before)
             changed = cell[i] != before
             if changed or rng.random() > np.exp(-step_m / _SIGHT_DISTANCE_M):
-                sight[i] = 0 if rng.random() < _sight_probability(distance_m) else 1
+                sight[i] = 0 if rng.random() < _between(sight_share, distance_m) else 1
             rho = 0.0 if changed else np.exp(-step_m / SHADOW_DISTANCE_M[sight[i]])
             shadow[i] = rho * shadow[i] + np.sqrt(1.0 - rho * rho) * rng.standard_normal()
-            gain_db = -_path_loss_db(loss_db[sight[i]], distance_m) - SHADOW_SIGMA_DB[sight[i]] * shadow[i]
+            gain_db = -_between(loss_db[sight[i]], distance_m) - SHADOW_SIGMA_DB[sight[i]] * shadow[i]
             sinr_db = r.up_budget_db + gain_db
             d.cell[f, i], d.core[f, i], d.in_gap[f, i], d.speed_mps[f, i] = cell[i], core[i], gap_s > 0.0, mps[i]
             d.sinr_db[f, i] = sinr_db + r.measurement_sigma_db * rng.standard_normal()

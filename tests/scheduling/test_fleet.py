@@ -224,6 +224,12 @@ def test_two_runs_are_equal_and_another_seed_is_not() -> None:
     assert first != Fleet(replace(SMALL, seed=1), MENU).run(40, 60, 20)
 
 
+def test_a_car_too_slow_for_its_own_fallback_is_refused() -> None:
+    slow = Menu((entry("local", Place.CAR, 0.07), *MENU.entries[1:]))
+    with pytest.raises(ValueError, match=r"local takes 0\.117 s .* longer than the period of 0\.1 s"):
+        Fleet(SMALL, slow)
+
+
 def random_round(rng: np.random.Generator, cars: int) -> Round:
     objective = rng.uniform(0.02, 0.08, (cars, 4))
     use = rng.uniform(0.0, 0.03, (cars, 4, 3))
