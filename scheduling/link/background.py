@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +23,7 @@ TICK_S = 0.05
 _BLOCK = 256  # ticks
 
 
-@dataclass(frozen=True)
-class Draws:
+class Draws(NamedTuple):
     """Columns over consecutive ticks (n,). core, wan, shadow: N(0, 1), shadow an innovation, the others the process
     itself. up_phase, down_phase: U(0, 1), where in the TDD pattern a message is ready."""
 
@@ -44,12 +43,11 @@ class Draws:
         resent = (self.up_retransmissions, self.down_retransmissions)
         return (self.core, self.wan, self.users, *resent, self.up_phase, self.down_phase)
 
-    def __getitem__(self, part: slice) -> Draws:
-        return Draws(*(column[part] for column in self.__dict__.values()))
+    def rows(self, begin: int, end: int | None = None) -> Draws:
+        return Draws._make(column[begin:end] for column in self)
 
     def then(self, other: Draws) -> Draws:
-        pairs = zip(self.__dict__.values(), other.__dict__.values(), strict=True)
-        return Draws(*(np.concatenate(pair) for pair in pairs))
+        return Draws._make(np.concatenate(pair) for pair in zip(self, other, strict=True))
 
 
 class Background:
@@ -65,9 +63,9 @@ class Background:
         """Draws of ticks tick .. tick + count - 1. Ticks must not go back by more than a block."""
         while tick + count > self._first + len(self._draws.core):
             drop = min(len(self._draws.core), max(0, tick - self._first))
-            self._draws = self._draws[drop:].then(self._block())
+            self._draws = self._draws.rows(drop).then(self._block())
             self._first += drop
-        return self._draws[tick - self._first : tick - self._first + count]
+        return self._draws.rows(tick - self._first, tick - self._first + count)
 
     def _block(self) -> Draws:
         c, rng = self._config, self._rng

@@ -37,6 +37,24 @@ class _Handover:
     end_s: float
 
 
+@dataclass(frozen=True)
+class _Ahead:
+    """Tick by tick: up, down, round trip, wide-area round trip and rate, outage; and who serves (none: no unit)."""
+
+    times_s: list[float]
+    draws: Draws
+    columns: list[list[float]]
+    units: list[int]
+    message_loss: float
+
+    def state(self, j: int) -> LinkState:
+        if not self.units:
+            return UNAVAILABLE
+        up, down, rtt, wan_rtt, wan, out = (column[j] for column in self.columns)
+        loss = self.message_loss if up > 0.0 else 1.0
+        return LinkState(up, down, rtt, loss, self.units[j], up > 0.0 and not out, wan_rtt, wan)
+
+
 class RadioLink(LinkModel):
     def __init__(self, config: RadioConfig | None = None) -> None:
         self.config = c = config or RadioConfig()
@@ -49,7 +67,8 @@ class RadioLink(LinkModel):
         self._serving = _NOWHERE
         self._handover: _Handover | None = None
         self._moving_mps = 0.0
-        self._ahead: tuple[LinkTrace, Draws] | None = None
+        self._ahead: _Ahead | None = None
+        self._trace: LinkTrace | None = None
 
     @classmethod
     def configured(
@@ -81,14 +100,24 @@ class RadioLink(LinkModel):
                     rho = self.physics.field(self._serving).rho(self._moving_mps * TICK_S)
                 else:
                     self._shadow = _autoregress(self._shadow, rho, innovation)
-        self._ahead = self._look_ahead()
-        return self._ahead[0].states[0]
+        self._ahead, self._trace = self._look_ahead(), None
+        state = self._ahead.state(0)
+        return replace(state, available=False) if self._in_gap() else state
 
     def truth(self) -> LinkTrace:
         """Tick by tick over the coming second, with the car's surroundings as they are now."""
         if self._ahead is None:
             raise ValueError("radio link: step it before asking for the truth")
-        return self._ahead[0]
+        if self._trace is None:
+            times_s, gap = self._ahead.times_s, self._handover
+            states = [self._ahead.state(j) for j in range(len(times_s))]
+            if gap is not None and gap.start_s < times_s[-1]:
+                times_s, states = _with_gap(times_s, states, max(gap.start_s, self._time_s), gap.end_s)
+            self._trace = LinkTrace(tuple(times_s), tuple(states))
+        return self._trace
+
+    def _in_gap(self) -> bool:
+        return self._handover is not None and self._time_s >= self._handover.start_s
 
     def _time_of(self, tick: int) -> float:
         return self._origin_s + tick * TICK_S
@@ -102,7 +131,7 @@ class RadioLink(LinkModel):
             self._serving = self._handover.target
             if self._time_s >= self._handover.end_s:
                 self._handover = None
-        in_gap = self._handover is not None and self._time_s >= self._handover.start_s
+        in_gap = self._in_gap()
         if geometry.rsu == self._serving.rsu or geometry.rsu < 0 or self._serving.rsu < 0:
             if fresh_s is None and geometry.rsu != self._serving.rsu:
                 fresh_s = self._time_s
@@ -121,11 +150,11 @@ class RadioLink(LinkModel):
         gap_s = c.handover_median_s * math.exp(c.handover_log_sigma * rng.standard_normal())
         return _Handover(target, self._time_s + c.handover_wait_s, start_s, start_s + gap_s)
 
-    def _look_ahead(self) -> tuple[LinkTrace, Draws]:
+    def _look_ahead(self) -> _Ahead:
         count = math.ceil(self.config.lookahead_s / TICK_S) + 1
         draws = self._background.ahead(self._tick, count)
         if self._serving.rsu < 0:
-            return LinkTrace((self._time_s,), (UNAVAILABLE,)), draws
+            return _Ahead([self._time_s], draws, [], [], 1.0)
         times_s = [self._time_s, *(self._time_of(self._tick + j) for j in range(1, count))]
         gap, switch = self._handover, count
         if gap is not None and gap.start_s > self._time_s:  # else the new unit serves already
@@ -133,15 +162,7 @@ class RadioLink(LinkModel):
         moments = self.physics.moments(self._gains_ahead(draws, switch), *draws.conditions)
         columns = (moments.up_bps, moments.down_bps, moments.rtt_s, moments.wan_rtt_s, moments.wan_bps, draws.outage)
         units = [self._serving.rsu] * switch + ([] if gap is None else [gap.target.rsu] * (count - switch))
-        states = []
-        for (up, down, rtt, wan_rtt, wan, out), unit in zip(
-            zip(*(column.tolist() for column in columns), strict=True), units, strict=True
-        ):
-            loss = self.config.message_loss if up > 0.0 else 1.0
-            states.append(LinkState(up, down, rtt, loss, unit, up > 0.0 and not out, wan_rtt, wan))
-        if gap is not None and gap.start_s < times_s[-1]:
-            times_s, states = _with_gap(times_s, states, max(gap.start_s, self._time_s), gap.end_s)
-        return LinkTrace(tuple(times_s), tuple(states)), draws
+        return _Ahead(times_s, draws, [column.tolist() for column in columns], units, self.config.message_loss)
 
     def _gains_ahead(self, draws: Draws, switch: int) -> Floats:
         """[dB] tick by tick; from tick `switch` on, of the unit that the car is handed over to."""
@@ -164,7 +185,7 @@ class RadioLink(LinkModel):
             raise ValueError("radio link: step it before asking for a forecast")
         if self._serving.rsu < 0:
             return LinkForecast.repeat(UNAVAILABLE, n)
-        now = self._ahead[1][:1]
+        now = self._ahead.draws
         until_s = ahead_s + 0.5 * c.frame_life_s  # the middle of the frame's life stands for all of it
         normal = rng.standard_normal((3, n))
         core = _mean_reversion(now.core[0], math.exp(-until_s / c.core_correlation_s), normal[0])
@@ -172,7 +193,7 @@ class RadioLink(LinkModel):
         stay = math.exp(-until_s / c.user_hold_s)
         users = rng.binomial(now.users[0], stay, n) + rng.poisson(c.mean_other_users * (1.0 - stay), n)
         in_outage = bool(now.outage[0])
-        in_gap = self._handover is not None and self._time_s >= self._handover.start_s
+        in_gap = self._in_gap()
         gain_db = self._believed_gain_db(self._serving, until_s, not in_gap and not in_outage, normal[2])
         wait_s: Floats | float = 0.0
         if self._handover is not None:
