@@ -21,13 +21,13 @@ Fallback. Its precision is the one of the car's that minimises the sum of the se
 stages, the same for all of them; L_car, its joules and its parameters are the sums over these stages.
 F = max(0, D - L_car - margin), start_F = max(F, busy car), end_F = start_F + L_car.
 
-Remote schedules (a critical stage off the car). The main answer of a future is lost if the last critical car stage
-ends after start_F (strictly). first = end_F if it is lost, else min(R, end_F).
+Remote schedules (a critical stage off the car, or a state of this size's graph at home off the car). The main answer
+of a future is lost if the last critical car stage ends after start_F (strictly). first = end_F if it is lost, else
+min(R, end_F).
     L = (1 - loss) first + loss end_F,  late likewise from (first - D)^+ and (end_F - D)^+
     fallback answers = (1 - loss) [lost or end_F < R] + loss
     fallback joules  = ((1 - loss) clip((first - start_F) / L_car, 0, 1) + loss) x joules of the complete run
-Local schedules (none off the car): no fallback and no loss; L = R, late = (R - D)^+. One that in some future has no
-answer (a state that cannot come home) has an infinite objective.
+Local schedules (all others): no fallback and no loss; L = R, late = (R - D)^+.
 
 Prices. CVaR is the mean of the ceil(alpha M) largest late_m. A state moves when the stage that makes its next value
 stands elsewhere than its home. Energy is that of all car stages, auxiliary ones included, plus the mean of the
@@ -49,7 +49,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from scheduling.codecs import CODECS
-from scheduling.policies.base import PolicyConfig
+from scheduling.preferences import PolicyConfig
 from scheduling.problem import Problem
 from scheduling.references.enumeration import enumerate_all, evaluate
 from scheduling.references.facts import CAR, CLOUD, EDGE, Facts, FallbackRun, parameter_bytes, working_bytes
@@ -77,7 +77,7 @@ class Choice:
 
     @property
     def remote(self) -> bool:
-        return any(self.where[stage.name] != CAR for stage in self.facts.critical)
+        return self.facts.remote(self.where)
 
 
 class Exhaustive:
@@ -232,8 +232,6 @@ class Exhaustive:
         for m in range(futures):
             main, last_car_s = self.answer(choice, m)
             if not choice.remote:
-                if main == math.inf:
-                    return math.inf, math.inf
                 latency += main
                 late.append(max(0.0, main - deadline_s))
                 continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from ortools.sat.python import cp_model
 
-from scheduling.policies.base import PolicyConfig
+from scheduling.preferences import PolicyConfig
 from scheduling.problem import Problem
 from scheduling.references.formulation import Formulation
 from scheduling.references.program import Linear
@@ -51,5 +51,6 @@ def _solve(program: Formulation, time_limit_s: float) -> Solved:
     solver.parameters.max_time_in_seconds = time_limit_s
     status = solver.solve(model)
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-        return None, status == cp_model.INFEASIBLE
-    return [solver.value(x) * u for x, u in zip(variables, unit, strict=True)], status == cp_model.OPTIMAL
+        return None, status == cp_model.INFEASIBLE, solver.wall_time
+    values = [solver.value(x) * u for x, u in zip(variables, unit, strict=True)]
+    return values, status == cp_model.OPTIMAL, solver.wall_time

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from numba import njit
 
 from scheduling.codecs import CODECS
-from scheduling.policies.base import PolicyConfig
+from scheduling.preferences import PolicyConfig
 from scheduling.problem import Problem
 from scheduling.references.facts import CAR, Facts, FallbackRun, parameter_bytes, working_bytes
 from scheduling.types import Place, Schedule
@@ -52,6 +52,7 @@ class Arrays(NamedTuple):
     option_price_s: Floats  # (O,) of the codec and of its bytes
     state_home: Ints  # (H,)
     state_maker: Ints  # (H,)
+    states_away: bool
     quality_s: float
     fallback_quality_s: float  # what a fallback answer loses
     memory: Floats  # (tiers,) what it may hold, the fallback's weights already taken off
@@ -115,6 +116,7 @@ def arrays(facts: Facts, fallback: FallbackRun) -> Arrays:
         option_price_s=np.array([facts.crossing_price_s(t, codec) for t, codec in options]),
         state_home=ints([facts.source_home(state) for state in facts.graph.states]),
         state_maker=ints([stages[facts.maker[output].name] for output in facts.graph.states.values()]),
+        states_away=facts.states_away,
         quality_s=float(facts.model.quality_price_s),
         fallback_quality_s=max(0.0, float(fallback.model.quality_price_s - facts.model.quality_price_s)),
         memory=np.array(caps, np.float64) - fallback.parameter_bytes * (np.array(facts.tiers) == CAR),
@@ -190,7 +192,7 @@ def _answer(a, pair, home, option, m, at, sent):  # type: ignore[no-untyped-def]
 def _objective(a, pair, place, home, leaves, option, at, sent, late):  # type: ignore[no-untyped-def]
     """(objective, mean latency) of one schedule; place, home, leaves as `_follow` leaves them."""
     n, futures = len(pair), len(a.futures)
-    price, joules, remote = 0.0, 0.0, False
+    price, joules, remote = 0.0, 0.0, a.states_away
     for v in range(n):
         price += a.price_s[v, pair[v]]
         joules += a.joules[v, pair[v]]
@@ -208,8 +210,6 @@ def _objective(a, pair, place, home, leaves, option, at, sent, late):  # type: i
     for m in range(futures):
         main, last_car_s = _answer(a, pair, home, option, m, at, sent)
         if not remote:
-            if main == np.inf:
-                return np.inf, np.inf
             latency += main
             late[m] = max(0.0, main - a.deadline_s)
         else:
@@ -255,7 +255,7 @@ def _follow(a, pair, place, home, leaves):  # type: ignore[no-untyped-def]
 def _fits(a, pair, place):  # type: ignore[no-untyped-def]
     """Memory and power; the pure fallback always fits."""
     n, auxiliary = len(pair), len(a.leader)
-    pure, remote, joules = True, False, 0.0
+    pure, remote, joules = True, a.states_away, 0.0
     for v in range(n):
         pure = pure and a.pure[pair[v]] == 1
         remote = remote or place[v] != 0
@@ -372,12 +372,11 @@ def _schedule(facts: Facts, fallback: FallbackRun, pair: Ints, option: Ints) -> 
     chosen = {stage.name: pairs[j] for stage, j in zip(facts.critical, pair.tolist(), strict=True)}
     where = facts.complete({name: place for name, (place, _) in chosen.items()})
     options = dict(zip(facts.tensors, option.tolist(), strict=True))
-    remote = any(place != CAR for place, _ in chosen.values())
     value = _evaluate(arrays(facts, fallback), pair, option)
     return Schedule(
         place=tuple(Place(where[stage.name]) for stage in facts.graph.stages),
         codecs={t: facts.codecs(t)[options[t]] for t in facts.crossing(where)},
-        fallback_at_s=fallback.due_s if remote else None,
+        fallback_at_s=fallback.due_s if facts.remote(where) else None,
         expected_latency_s=float(value[1]),
         policy="enumeration",
         model=facts.model.name,

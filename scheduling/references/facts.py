@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from scheduling.budget import BYTES_PER_NUMBER
 from scheduling.codecs import CODECS, nominal_payload_bytes
-from scheduling.policies.base import PolicyConfig
+from scheduling.preferences import PolicyConfig
 from scheduling.problem import Problem
 from scheduling.types import ModelVariant, Place, StageNode
 
@@ -40,6 +40,7 @@ class Facts:
         self.auxiliary = tuple(stage for stage in self.graph.stages if stage.name not in needed)
         self.order = self.critical + self.auxiliary
         self.tensors = tuple(dict.fromkeys([n for s in self.order for n in s.inputs] + list(self.graph.sinks)))
+        self.states_away = any(self.source_home(state) != CAR for state in self.graph.states)
         self._flops = sum(stage.cost.flops for stage in self.critical)
 
     def leader(self, stage: StageNode) -> StageNode | None:
@@ -58,6 +59,10 @@ class Facts:
     def source_home(self, source: str) -> Place:
         """Where a source is at time 0: a state where it was left, everything else on the car."""
         return self.problem.state_home.get(source, CAR) if source in self.graph.states else CAR
+
+    def remote(self, where: Mapping[str, Place]) -> bool:
+        """Whether the answer hangs on the link: something critical runs off the car, or a state lies there."""
+        return self.states_away or any(where[stage.name] != CAR for stage in self.critical)
 
     def home(self, tensor: str, where: Mapping[str, Place]) -> Place:
         return where[self.maker[tensor].name] if tensor in self.maker else self.source_home(tensor)

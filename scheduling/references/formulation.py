@@ -19,7 +19,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from scheduling.codecs import CODECS
-from scheduling.policies.base import PolicyConfig
+from scheduling.preferences import PolicyConfig
 from scheduling.problem import Problem
 from scheduling.references.facts import CAR, CLOUD, EDGE, Facts, FallbackRun, parameter_bytes, working_bytes
 from scheduling.references.program import Linear, Literal, Program, var
@@ -29,7 +29,9 @@ from scheduling.types import ModelVariant, Place, Schedule, StageNode
 class Formulation(Program):
     """The program of one size of the model, and the way back from its variables to a schedule."""
 
-    def __init__(self, problem: Problem, config: PolicyConfig, model: ModelVariant, *, choose_tail: bool = False) -> None:
+    def __init__(
+        self, problem: Problem, config: PolicyConfig, model: ModelVariant, *, choose_tail: bool = False
+    ) -> None:
         """choose_tail: eta is the lateness of a future that is chosen, which loses nothing, since the minimum lies at
         one of them; a solver that branches on whole numbers is spared the values between."""
         super().__init__()
@@ -66,7 +68,10 @@ class Formulation(Program):
         for stage in facts.critical:
             self.at_least(var(self.at[stage.name, CAR]), var(self.local))
         on_car = sum((var(self.at[stage.name, CAR]) for stage in facts.critical), Linear())
-        self.at_least(var(self.local), on_car - (len(facts.critical) - 1.0))
+        if facts.states_away:
+            self.at_least(0.0, var(self.local))
+        else:
+            self.at_least(var(self.local), on_car - (len(facts.critical) - 1.0))
 
     def _sum(self, stage: StageNode, value: Callable[[Place, str], float]) -> Linear:
         """value(place, precision) of a critical stage's choice."""
@@ -155,28 +160,18 @@ class Formulation(Program):
 
     # What follows in each future.
 
-    def _horizon_s(self, m: int) -> float:
-        """No finite time that matters lies later: a remote answer after the fallback's end is none, a local one has
-        every stage at its slowest and every state's transfer one after the other."""
-        facts, forecast = self.facts, self.problem.forecast
-        local = self.problem.busy.car_s + self.problem.busy.downlink_s
+    def _horizon_s(self) -> float:
+        """No time that matters lies later: a remote answer after the fallback's end is none, a local one has every
+        stage at its slowest."""
+        facts = self.facts
+        local = self.problem.busy.car_s
         for stage in facts.critical:
             local += max(facts.seconds(stage, CAR, precision) for precision in facts.precisions(CAR))
-        for state in facts.graph.states:
-            home, rates = facts.source_home(state), [float(forecast.down_bps[m])]
-            if home == CLOUD:
-                rates.append(float(forecast.wan_bps[m]))
-            if home != CAR and min(rates) > 0.0:
-                codecs, raw = [CODECS[name] for name in facts.codecs(state)], facts.raw[state]
-                payload = max(facts.payload_bytes(state, codec.name) for codec in codecs)
-                local += max(codec.encode_s(raw) + codec.decode_s(raw) for codec in codecs)
-                local += sum(8.0 * payload / rate for rate in rates)
-                local += 0.5 * float(forecast.rtt_s[m] + forecast.wan_rtt_s[m])
         return float(max(local, self.fallback.end_s)) * (1.0 + 1e-6)
 
     def _future(self, m: int) -> tuple[Linear, int]:
         """(R_m, whether the fallback answers)"""
-        facts, forecast, horizon = self.facts, self.problem.forecast, self._horizon_s(m)
+        facts, forecast, horizon = self.facts, self.problem.forecast, self._horizon_s()
         answers = self.switch()
         free = {name: Linear(constant=time_s) for name, time_s in facts.free_at_s(m).items()}
         made = {source: Linear() for source in facts.graph.sources}
@@ -264,7 +259,7 @@ class Formulation(Program):
         quality = max(0.0, fallback.model.quality_price_s - facts.model.quality_price_s)
         remote = 1.0 - var(self.local)
         count = math.ceil(c.tail_share * futures)
-        horizon = max(self._horizon_s(m) for m in range(futures))
+        horizon = self._horizon_s()
         eta = self.number(horizon)
         total += eta * c.tail_weight
         edges: list[Literal] = list(self.one_of(futures)) if self.choose_tail else [False] * futures
@@ -301,14 +296,13 @@ class Formulation(Program):
             s.name: max(self.pairs, key=lambda pair, s=s: values[self.pick[(s.name, *pair)]]) for s in facts.critical
         }  # fmt: skip
         where = facts.complete({name: place for name, (place, _) in chosen.items()})
-        remote = any(place != CAR for place, _ in chosen.values())
         return Schedule(
             place=tuple(where[s.name] for s in facts.graph.stages),
             codecs={
                 t: max(facts.codecs(t), key=lambda codec, t=t: values[self.codec[t, codec]])
                 for t in facts.crossing(where)
             },
-            fallback_at_s=self.fallback.due_s if remote else None,
+            fallback_at_s=self.fallback.due_s if facts.remote(where) else None,
             expected_latency_s=math.nan,
             policy=policy,
             model=facts.model.name,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
-from scheduling.policies.base import PolicyConfig
+from scheduling.preferences import PolicyConfig
 from scheduling.problem import Problem
 from scheduling.references.formulation import Formulation
 from scheduling.references.result import Result, Solved, best_size
@@ -37,6 +39,7 @@ def _solve(program: Formulation, time_limit_s: float) -> Solved:
     size = len(program.upper)
     cost = np.zeros(size)
     cost[list(program.objective.terms)] = list(program.objective.terms.values())
+    start_s = time.perf_counter()
     found = milp(
         _UNITS * cost / units,
         integrality=np.array(program.binary, np.int64),
@@ -44,6 +47,7 @@ def _solve(program: Formulation, time_limit_s: float) -> Solved:
         constraints=LinearConstraint(csr_array((values, (rows, columns)), shape=(len(lower), size)), np.array(lower)),
         options={"time_limit": time_limit_s, "mip_rel_gap": 0.0},
     )
+    seconds = time.perf_counter() - start_s
     if found.x is None:
-        return None, found.status == _INFEASIBLE
-    return (found.x / units).tolist(), found.status == _OPTIMAL
+        return None, found.status == _INFEASIBLE, seconds
+    return (found.x / units).tolist(), found.status == _OPTIMAL, seconds

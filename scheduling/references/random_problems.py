@@ -36,7 +36,8 @@ def random_graph(rng: np.random.Generator, stages: int) -> StageGraph:
     last = [name for stage in nodes[-2:] for name in stage.outputs]
     sinks = tuple(name for name in last if rng.random() < 0.6) or (last[-1],)
     made = [name for name in known if name not in sources]
-    states = {s: str(rng.choice(made)) for s in sources if rng.random() < 0.25 and s != "s0"}
+    read = {name for node in nodes for name in node.inputs}
+    states = {s: str(rng.choice(made)) for s in sources if s in read and rng.random() < 0.25}
     codecs = {name: _CODECS[int(rng.integers(len(_CODECS)))] for name in known if rng.random() < 0.9}
     return StageGraph(tuple(nodes), sources, sinks, codecs, states)
 
