@@ -16,7 +16,8 @@ from scheduling.link import (
     RadioConfig,
     RadioLink,
 )
-from scheduling.policies import Busy, EdgeOnlyPolicy, ExactPolicy, LocalOnlyPolicy, Policy, PolicyConfig
+from scheduling.policies import ExactPolicy, Policy, PolicyConfig
+from scheduling.problem import Busy, Problem, Waits
 from scheduling.timeline import perfetto_events, write_perfetto
 from scheduling.trace import trace_stages
 from scheduling.types import (

@@ -7,7 +7,7 @@ precision; an *option* is a pair of tensor and codec.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from scheduling.problem import Floats, PayloadBytes
 from scheduling.types import Place, StageGraph, StageNode
 
 Ints = npt.NDArray[np.int64]
+CHOOSE, FETCH, RUN, DELIVER = 0, 1, 2, 3  # kinds of search steps
 
 
 class GraphArrays(NamedTuple):
@@ -37,11 +38,11 @@ class GraphArrays(NamedTuple):
     state_maker: Ints  # tensor -> position whose output becomes this state in the next frame; -1: no state
     follows: Ints  # auxiliary position -> position whose tier it follows, -1: the car; critical: unused
     option_pointer: Ints  # tensor -> range of its codec options
-    option_encode_s: Floats
-    option_decode_s: Floats
     choice_tier: Ints  # choice -> tier
     default_choice: Ints  # tier -> choice of its default precision
-    last_option_tensors: int  # tensors, a convenience for allocation
+    step_kind: Ints  # what the search does, one step after another: CHOOSE, FETCH, RUN a stage, DELIVER a sink
+    step_position: Ints
+    step_tensor: Ints
 
 
 def critical_stages(graph: StageGraph) -> frozenset[str]:
@@ -79,17 +80,16 @@ class CompiledGraph:
         options = [graph.codecs.get(name, ("raw",)) for name in self.tensors]
         self.options = tuple((t, codec) for t, codecs in enumerate(options) for codec in codecs)
         self.option_number = {(self.tensors[t], codec): i for i, (t, codec) in enumerate(self.options)}
-        self.nominal_bytes = np.array([nominal_payload_bytes(c, raw[self.tensors[t]]) for t, c in self.options])
-        self.option_quality_s = np.array([CODECS[codec].quality_price_s for _, codec in self.options])
+        self.option_table = np.array([_option_row(codec, raw[self.tensors[t]]) for t, codec in self.options])
         self.choices = tuple(
             (Place(tier), precision) for tier, budget in enumerate(computers) for precision in budget.precisions
         )
         self.choice_number = {choice: i for i, choice in enumerate(self.choices)}
-        self.arrays = self._arrays(options, raw)
+        self.arrays = self._arrays(options)
         self.memory, self.working = self._memory()
         self._alone: dict[tuple[float, ...], tuple[Floats, Floats]] = {}
 
-    def _arrays(self, options: Sequence[Sequence[str]], raw: Mapping[str, int]) -> GraphArrays:
+    def _arrays(self, options: Sequence[Sequence[str]]) -> GraphArrays:
         producer = {name: i for i, stage in enumerate(self.stages) for name in stage.outputs}
         inputs = [[self.number[name] for name in stage.inputs] for stage in self.stages]
         outputs = [[self.number[name] for name in stage.outputs if name in self.number] for stage in self.stages]
@@ -102,8 +102,6 @@ class CompiledGraph:
             if stage.inputs:
                 follows[i] = producer.get(stage.inputs[0], -1)
         state_maker = [producer[self.graph.states[n]] if n in self.graph.states else -1 for n in self.tensors]
-        codecs = [CODECS[codec] for _, codec in self.options]
-        sizes = [raw[self.tensors[t]] for t, _ in self.options]
         return GraphArrays(
             n_critical=self.n_critical,
             input_pointer=_pointer([len(x) for x in inputs]),
@@ -118,14 +116,20 @@ class CompiledGraph:
             state_maker=np.array(state_maker, np.int64),
             follows=follows,
             option_pointer=_pointer([len(x) for x in options]),
-            option_encode_s=np.array([c.encode_s(size) for c, size in zip(codecs, sizes, strict=True)]),
-            option_decode_s=np.array([c.decode_s(size) for c, size in zip(codecs, sizes, strict=True)]),
             choice_tier=np.array([int(tier) for tier, _ in self.choices], np.int64),
             default_choice=np.array(
                 [self.choice_number[Place(k), b.precision] for k, b in enumerate(self.computers)], np.int64
             ),
-            last_option_tensors=len(self.tensors),
+            **self._steps(inputs),
         )
+
+    def _steps(self, inputs: Sequence[Sequence[int]]) -> dict[str, Ints]:
+        steps = []
+        for i in range(self.n_critical):
+            steps += [(CHOOSE, i, -1), *((FETCH, i, t) for t in inputs[i]), (RUN, i, -1)]
+        steps += [(DELIVER, -1, self.number[name]) for name in self.graph.sinks]
+        kind, position, tensor = np.array(steps, np.int64).T.copy()
+        return {"step_kind": kind, "step_position": position, "step_tensor": tensor}
 
     def _memory(self) -> tuple[Floats, Floats]:
         """(position, choice) -> bytes of parameters, and of the largest working set."""
@@ -156,15 +160,23 @@ class CompiledGraph:
         slow = np.array([1.0 / (1.0 - state.share_taken) for state in states])
         return alone_s * slow[self.arrays.choice_tier], joules
 
-    def option_bytes(self, payload_bytes: PayloadBytes) -> Floats:
-        """Expected payload of every codec option: what was last seen, else the nominal ratio."""
-        expected = self.nominal_bytes.copy()
+    def seen_bytes(self, payload_bytes: PayloadBytes) -> list[tuple[int, float]]:
+        """(option number, payload) of everything that was last seen and means something here."""
+        found = []
         for tensor, seen in payload_bytes.items():
             for codec, size in seen.items():
                 option = self.option_number.get((tensor, codec))
                 if option is not None:
-                    expected[option] = size
-        return expected
+                    found.append((option, size))
+        return found
+
+
+def _option_row(codec: str, raw_bytes: int) -> tuple[float, float, float, float]:
+    """Nominal payload bytes, price of quality, seconds of encoding and of decoding."""
+    its = CODECS[codec]
+    return (
+        nominal_payload_bytes(codec, raw_bytes), its.quality_price_s, its.encode_s(raw_bytes), its.decode_s(raw_bytes)
+    )  # fmt: skip
 
 
 def _pointer(lengths: Sequence[int]) -> Ints:

@@ -11,12 +11,23 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from scheduling import rows
+from scheduling.borrow import borrow
 from scheduling.compiled import GraphArrays, Ints
 from scheduling.problem import Floats
 
 CAR, EDGE, CLOUD = 0, 1, 2
-UP, DOWN = 3, 4  # rows of the resources behind the three computers
+# Rows of `Situation.air`: what the link is like in each future. First when the five resources are free of earlier
+# frames (the three computers by tier, then the radio), then seconds a byte, then delays.
+UP_FREE, DOWN_FREE = 3, 4
+UP_S, DOWN_S, WAN_S = 5, 6, 7
+EDGE_TO_CAR, CLOUD_TO_EDGE_SITE = 8, 9  # half a round trip each; from the cloud, what precedes the downlink
+CAR_TO_EDGE, CAR_TO_CLOUD, EDGE_TO_CLOUD, CLOUD_TO_EDGE = 10, 11, 12, 13  # with the wait at the server
+LOSS, ZERO = 14, 15
+AIR_ROWS = 16
 LONGEST_S_PER_BYTE = 1e6  # a dead link is a very slow one: keeps infinities out of sums
+# Columns of `Situation.options`.
+BYTES, PRICE, ENCODE, DECODE = 0, 1, 2, 3
 
 
 class Situation(NamedTuple):
@@ -27,15 +38,8 @@ class Situation(NamedTuple):
     stage_price: Floats  # (position, choice): of precision, in seconds
     memory: Floats  # (position, choice) bytes of parameters (0 where the fallback holds them anyway)
     working: Floats  # (position, choice) bytes of the largest working set
-    option_bytes: Floats
-    option_price: Floats  # quality and bytes, in seconds
-    up_s: Floats  # (M,) seconds a byte
-    down_s: Floats
-    wan_s: Floats
-    half_rtt_s: Floats  # (M,) one way between car and edge
-    half_wan_s: Floats  # (M,) one way between edge and cloud
-    loss: Floats
-    free_s: Floats  # (5, M) when car, edge, cloud, uplink, downlink are free of earlier frames
+    options: Floats  # (option, 4): payload bytes, price in seconds, seconds of encoding and of decoding
+    air: Floats  # (AIR_ROWS, M)
     home: Ints  # tensor -> tier where a source lies
     memory_limit: Floats  # by tier, what the fallback leaves
     joule_limit: float  # a frame on the car
@@ -48,7 +52,7 @@ class Situation(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """The objective, in seconds. See `scheduling.policies.PolicyConfig`."""
+    """The objective, in seconds. See `scheduling.preferences.PolicyConfig`."""
 
     mean: float
     late: float
@@ -58,44 +62,62 @@ class Weights(NamedTuple):
     per_switch: float
 
 
+class Tracks(NamedTuple):
+    """Scratch space of a walk: times by future (the last axis)."""
+
+    made: Floats  # (position, M), and a last row of zeros: when a source is there
+    arrival: Floats  # (tensor, tier, M)
+    up_end: Floats  # (tensor, M)
+    answer: Floats
+    late: Floats
+    free: Floats  # (5, M)
+    known: Ints  # (tensor, tier)
+    sent: Ints  # (tensor,)
+    leaves: Ints  # (tensor,)
+
+
+def make_tracks(stages: int, tensors: int, futures: int) -> Tracks:
+    """stages: critical ones."""
+    return Tracks(
+        np.zeros((stages + 1, futures)), np.empty((tensors, 3, futures)), np.empty((tensors, futures)),
+        np.empty(futures), np.empty(futures), np.empty((5, futures)), np.zeros((tensors, 3), np.int64),
+        np.zeros(tensors, np.int64), np.zeros(tensors, np.int64),
+    )  # fmt: skip
+
+
 @numba.njit(cache=True, nogil=True)
 def transfer(
-    s: Situation, o: int, origin: int, target: int, made: Floats, encode_s: float, decode_s: float,
-    free_up: Floats, free_down: Floats, sent: bool, up_end: Floats, new_up: Floats, new_down: Floats, arrival: Floats,
-) -> int:  # fmt: skip
-    """Arrival of a tensor at another tier in every future. up_end: end of its radio uplink, where `sent` says that it
-    went up already; else it is set. Returns which resource row was written: UP, DOWN or -1."""
-    futures = s.up_s.size
-    size = s.option_bytes[o]
+    air: Floats, size: float, encode_s: float, decode_s: float, origin: int, target: int, made: Floats, sent: bool,
+    up_end: Floats, free_up: Floats, free_down: Floats, arrival: Floats,
+) -> None:  # fmt: skip
+    """Arrival of a tensor at another tier in every future. free_up, free_down: when the radio is free, moved on.
+    up_end: end of its radio uplink, where `sent` says that it went up already; else it is set."""
     if origin == CAR:
         if not sent:
-            for m in range(futures):
-                up_end[m] = max(made[m] + encode_s, free_up[m]) + size * s.up_s[m]
-                new_up[m] = up_end[m]
+            rows.send(free_up, made, encode_s, size, air[UP_S])
+            rows.copy(up_end, free_up)
+        rows.shift(arrival, up_end, decode_s)
         if target == EDGE:
-            for m in range(futures):
-                arrival[m] = up_end[m] + s.half_rtt_s[m] + decode_s
+            rows.add(arrival, air[CAR_TO_EDGE])
         else:
-            for m in range(futures):
-                arrival[m] = up_end[m] + s.half_rtt_s[m] + size * s.wan_s[m] + s.half_wan_s[m] + decode_s
-        return -1 if sent else UP
+            rows.combine(arrival, arrival, size, air[WAN_S])
+            rows.add(arrival, air[CAR_TO_CLOUD])
+        return
+    rows.shift(arrival, made, encode_s)
     if target != CAR:
-        for m in range(futures):
-            arrival[m] = made[m] + encode_s + size * s.wan_s[m] + s.half_wan_s[m] + decode_s
-        return -1
-    if origin == EDGE:
-        for m in range(futures):
-            new_down[m] = max(made[m] + encode_s, free_down[m]) + size * s.down_s[m]
+        rows.combine(arrival, arrival, size, air[WAN_S])
+        rows.add(arrival, air[EDGE_TO_CLOUD] if target == CLOUD else air[CLOUD_TO_EDGE])
     else:
-        for m in range(futures):
-            at_edge = made[m] + encode_s + size * s.wan_s[m] + s.half_wan_s[m]
-            new_down[m] = max(at_edge, free_down[m]) + size * s.down_s[m]
-    for m in range(futures):
-        arrival[m] = new_down[m] + s.half_rtt_s[m] + decode_s
-    return DOWN
+        if origin == CLOUD:
+            rows.combine(arrival, arrival, size, air[WAN_S])
+            rows.add(arrival, air[CLOUD_TO_EDGE_SITE])
+        rows.send(free_down, arrival, 0.0, size, air[DOWN_S])
+        rows.copy(arrival, free_down)
+        rows.add(arrival, air[EDGE_TO_CAR])
+    rows.shift(arrival, arrival, decode_s)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline="always")
 def objective(
     s: Situation, w: Weights, answer: Floats, free_car: Floats, local: bool, price: float, late: Floats,
 ) -> tuple[float, float, float]:  # fmt: skip
@@ -111,7 +133,7 @@ def objective(
         else:
             lost = free_car[m] > s.fallback_start_s
             first = end_s if lost else min(answer[m], end_s)
-            q = s.loss[m]
+            q = s.air[LOSS, m]
             latency = (1.0 - q) * first + q * end_s
             late[m] = (1.0 - q) * max(0.0, first - s.deadline_s) + q * max(0.0, end_s - s.deadline_s)
             share = 0.0
@@ -134,7 +156,7 @@ def objective(
     return value, mean_s, fell / futures
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline="always")
 def place_auxiliaries(g: GraphArrays, choice: Ints) -> None:
     """Auxiliary stages follow the maker of their first input, at the computer's default precision."""
     for i in range(g.n_critical, choice.size):
@@ -142,119 +164,121 @@ def place_auxiliaries(g: GraphArrays, choice: Ints) -> None:
         choice[i] = g.default_choice[tier]
 
 
-@numba.njit(cache=True, nogil=True)
-def leaves(g: GraphArrays, s: Situation, choice: Ints, t: int) -> bool:
-    """Whether a tensor leaves its tier under a complete placement."""
-    maker = g.producer[t]
-    home = s.home[t] if maker < 0 else g.choice_tier[choice[maker]]
-    if g.is_sink[t] and home != CAR:
-        return True
+@numba.njit(cache=True, nogil=True, inline="always")
+def mark_leaving(g: GraphArrays, s: Situation, choice: Ints, leaves: Ints) -> None:
+    """Which tensors leave their tier under a complete placement."""
+    for t in range(leaves.size):
+        maker = g.producer[t]
+        leaves[t] = 1 if g.is_sink[t] and maker >= 0 and g.choice_tier[choice[maker]] != CAR else 0
     for i in range(choice.size):
-        for k in range(g.input_pointer[i], g.input_pointer[i + 1]):
-            if g.input_tensor[k] == t and g.choice_tier[choice[i]] != home:
-                return True
-    return False
+        tier = g.choice_tier[choice[i]]
+        for x in range(g.input_pointer[i], g.input_pointer[i + 1]):
+            t = g.input_tensor[x]
+            maker = g.producer[t]
+            if tier != (s.home[t] if maker < 0 else g.choice_tier[choice[maker]]):
+                leaves[t] = 1
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline="always")
 def states_on_car(g: GraphArrays, s: Situation) -> bool:
+    there = True
     for t in range(g.producer.size):
-        if g.state_maker[t] >= 0 and s.home[t] != CAR:
-            return False
-    return True
+        there = there and (g.state_maker[t] < 0 or s.home[t] == CAR)
+    return there
 
 
-@numba.njit(cache=True, nogil=True)
-def surroundings(g: GraphArrays, s: Situation, w: Weights, choice: Ints, option: Ints) -> tuple[float, bool, bool]:
-    """(price of a placement whatever the link does, no critical stage off the car, within memory and power).
+@numba.njit(cache=True, nogil=True, inline="always")
+def surroundings(
+    g: GraphArrays, s: Situation, w: Weights, choice: Ints, option: Ints, leaves: Ints
+) -> tuple[float, bool, bool]:
+    """(price of a placement whatever the link does, whether it is local, whether it fits memory and power).
 
     Sets `option` of tensors that only auxiliary stages pull across to their cheapest codec, of those that do not
-    leave their tier to -1.
+    leave their tier to -1. leaves: scratch.
     """
     price, joules = 0.0, 0.0
-    memory, working = np.zeros(3), np.zeros(3)
     local = states_on_car(g, s)
     for i in range(choice.size):
-        c = choice[i]
-        tier = g.choice_tier[c]
-        price += s.stage_price[i, c]
-        joules += s.stage_j[i, c]
-        memory[tier] += s.memory[i, c]
-        working[tier] = max(working[tier], s.working[i, c])
-        if i < g.n_critical and tier != CAR:
+        price += s.stage_price[i, choice[i]]
+        joules += s.stage_j[i, choice[i]]
+        if i < g.n_critical and g.choice_tier[choice[i]] != CAR:
             local = False
-    fits = joules + (0.0 if local else s.fallback_j) <= s.joule_limit
+    fits = joules <= s.joule_limit
     for tier in range(s.memory_limit.size):
-        fits = fits and memory[tier] + working[tier] <= s.memory_limit[tier]
+        memory = working = 0.0
+        for i in range(choice.size):
+            if g.choice_tier[choice[i]] == tier:
+                memory += s.memory[i, choice[i]]
+                working = max(working, s.working[i, choice[i]])
+        fits = fits and memory + working <= s.memory_limit[tier]
     price += w.per_joule * joules
+    mark_leaving(g, s, choice, leaves)
     for t in range(g.producer.size):
         maker = g.state_maker[t]
         if maker >= 0 and g.choice_tier[choice[maker]] != s.home[t]:
             price += w.per_switch
-        if not leaves(g, s, choice, t):
+        if not leaves[t]:
             option[t] = -1
             continue
         if option[t] < 0:
             best = g.option_pointer[t]
             for o in range(g.option_pointer[t], g.option_pointer[t + 1]):
-                if s.option_price[o] < s.option_price[best]:
+                if s.options[o, PRICE] < s.options[best, PRICE]:
                     best = o
             option[t] = best
-        price += s.option_price[option[t]]
+        price += s.options[option[t], PRICE]
     return price, local, fits
 
 
-@numba.njit(cache=True, nogil=True)
-def walk(g: GraphArrays, s: Situation, choice: Ints, option: Ints, answer: Floats, free: Floats) -> None:
-    """Fills answer (M,) and free (5, M) for a complete schedule; every tensor that leaves has its option."""
-    futures, tensors = s.up_s.size, g.producer.size
-    free[:] = s.free_s
-    made = np.zeros((g.n_critical, futures))
-    nothing = np.zeros(futures)
-    arrival = np.empty((tensors, 3, futures))
-    known = np.zeros((tensors, 3), np.bool_)
-    up_end, sent = np.empty((tensors, futures)), np.zeros(tensors, np.bool_)
-    ready = np.empty(futures)
+@numba.njit(cache=True, nogil=True, inline="always")
+def walk(g: GraphArrays, s: Situation, choice: Ints, option: Ints, k: Tracks) -> None:
+    """Fills answer and free of the tracks for a complete schedule; every tensor that leaves has its option."""
+    for r in range(5):
+        rows.copy(k.free[r], s.air[r])
+    k.known[:] = 0
+    k.sent[:] = 0
     for i in range(g.n_critical + 1):
         last = i == g.n_critical
         tier = CAR if last else g.choice_tier[choice[i]]
-        ready[:] = 0.0
-        begin, end = (0, g.sinks.size) if last else (g.input_pointer[i], g.input_pointer[i + 1])
-        for k in range(begin, end):
-            t = g.sinks[k] if last else g.input_tensor[k]
+        rows.fill(k.answer, 0.0)
+        begin = 0 if last else g.input_pointer[i]
+        end = g.sinks.size if last else g.input_pointer[i + 1]
+        for x in range(begin, end):
+            t = g.sinks[x] if last else g.input_tensor[x]
             maker = g.producer[t]
             home = s.home[t] if maker < 0 else g.choice_tier[choice[maker]]
-            here = nothing if maker < 0 else made[maker]
-            if home != tier:
-                if not known[t, tier]:
-                    o = option[t]
-                    transfer(
-                        s, o, home, tier, here, g.option_encode_s[o], g.option_decode_s[o],
-                        free[UP], free[DOWN], sent[t], up_end[t], free[UP], free[DOWN], arrival[t, tier],
-                    )  # fmt: skip
-                    sent[t], known[t, tier] = True, True
-                here = arrival[t, tier]
-            for m in range(futures):
-                ready[m] = max(ready[m], here[m])
-        if last:
-            answer[:] = ready
-        else:
-            seconds = s.stage_s[i, choice[i]]
-            for m in range(futures):
-                free[tier, m] = max(ready[m], free[tier, m]) + seconds
-                made[i, m] = free[tier, m]
+            if home == tier:
+                rows.raise_to(k.answer, k.made[maker])  # -1: the row of zeros
+                continue
+            if not k.known[t, tier]:
+                o = option[t]
+                transfer(
+                    s.air, s.options[o, BYTES], s.options[o, ENCODE], s.options[o, DECODE], home, tier, k.made[maker],
+                    k.sent[t] != 0, k.up_end[t], k.free[UP_FREE], k.free[DOWN_FREE], k.arrival[t, tier],
+                )  # fmt: skip
+                k.sent[t], k.known[t, tier] = 1, 1
+            rows.raise_to(k.answer, k.arrival[t, tier])
+        if not last:
+            rows.serve(k.free[tier], k.answer, s.stage_s[i, choice[i]])
+            rows.copy(k.made[i], k.free[tier])
+
+
+@numba.njit(cache=True, nogil=True)
+def assess(
+    g: GraphArrays, s: Situation, w: Weights, choice: Ints, option: Ints, k: Tracks
+) -> tuple[float, float, float, bool, bool]:
+    """As `evaluate`; k: scratch space."""
+    place_auxiliaries(g, choice)
+    price, local, fits = surroundings(g, s, w, choice, option, k.leaves)
+    walk(g, s, choice, option, k)
+    value, mean_s, fell = objective(s, w, k.answer, k.free[CAR], local, price, k.late)
+    return value, mean_s, fell, local, fits
 
 
 @numba.njit(cache=True, nogil=True)
 def evaluate(
-    g: GraphArrays, s: Situation, w: Weights, choice: Ints, option: Ints
+    g: GraphArrays, s: Situation, w: Weights, choice: Ints, option: Ints, k: Tracks
 ) -> tuple[float, float, float, bool, bool]:
     """(objective, mean latency, fallback share, local, fits) of a schedule. choice: one a critical position, those of
-    auxiliary ones are set; option: one a tensor, -1 where it does not matter."""
-    place_auxiliaries(g, choice)
-    price, local, fits = surroundings(g, s, w, choice, option)
-    futures = s.up_s.size
-    answer, free, late = np.empty(futures), np.empty((5, futures)), np.empty(futures)
-    walk(g, s, choice, option, answer, free)
-    value, mean_s, fell = objective(s, w, answer, free[CAR], local, price, late)
-    return value, mean_s, fell, local, fits
+    auxiliary ones are set; option: one a tensor, those of tensors that stay are set to -1."""
+    return assess(borrow(g), borrow(s), w, borrow(choice), borrow(option), borrow(k))

@@ -1,7 +1,6 @@
-"""Scheduling policies behind one interface: `decide(graph, car, edge, forecast, deadline_s, previous) -> Schedule`."""
+"""Scheduling policies behind one interface: `decide(problem) -> Schedule`."""
 
-from scheduling.policies.base import Busy, Policy, PolicyConfig
-from scheduling.policies.baselines import EdgeOnlyPolicy, LocalOnlyPolicy
+from scheduling.policies.base import Policy, PolicyConfig
 from scheduling.policies.exact import ExactPolicy
 
-__all__ = ["Busy", "EdgeOnlyPolicy", "ExactPolicy", "LocalOnlyPolicy", "Policy", "PolicyConfig"]
+__all__ = ["ExactPolicy", "Policy", "PolicyConfig"]

@@ -1,0 +1,155 @@
+"""What no schedule can beat: relaxations that the search prunes with, for all futures at once.
+
+Latency never falls when a rate falls or a delay grows. So these hold for every schedule: a tensor takes at least as
+long to another tier as its best codec on an idle way (`fastest_transfers`); it is at a tier no earlier than along its
+fastest way there (`heads`); and from the end of a stage it takes at least `tails` until every sink is on the car.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba
+
+from scheduling import rows
+from scheduling.compiled import GraphArrays
+from scheduling.problem import Floats
+from scheduling.solver import (
+    BYTES,
+    CAR,
+    CAR_TO_CLOUD,
+    CAR_TO_EDGE,
+    CLOUD,
+    CLOUD_TO_EDGE,
+    CLOUD_TO_EDGE_SITE,
+    DECODE,
+    EDGE,
+    EDGE_TO_CAR,
+    EDGE_TO_CLOUD,
+    ENCODE,
+    UP_S,
+    Situation,
+    Weights,
+)
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def fastest_ways(g: GraphArrays, s: Situation, tiers: int, way: Floats, scratch: Floats, least: Floats) -> None:
+    """Fills way (tensor, origin * tiers + target, M): least seconds of a tensor between two tiers by any codec.
+    scratch (M,), least (3, M): space."""
+    for t in range(g.producer.size):
+        for o in range(g.option_pointer[t], g.option_pointer[t + 1]):
+            size, fixed = s.options[o, BYTES], s.options[o, ENCODE] + s.options[o, DECODE]
+            for hop in range(3):
+                rate = s.air[UP_S + hop]
+                if o == g.option_pointer[t]:
+                    rows.scaled(least[hop], rate, size, fixed)
+                else:
+                    rows.scaled(scratch, rate, size, fixed)
+                    rows.lower_to(least[hop], scratch)
+        rows.total(way[t, CAR * tiers + EDGE], least[0], s.air[CAR_TO_EDGE])
+        rows.total(way[t, EDGE * tiers + CAR], least[1], s.air[EDGE_TO_CAR])
+        if tiers > CLOUD:
+            rows.total(way[t, CAR * tiers + CLOUD], least[0], s.air[CAR_TO_CLOUD])
+            rows.total(way[t, CLOUD * tiers + CAR], way[t, EDGE * tiers + CAR], s.air[CLOUD_TO_EDGE_SITE])
+            rows.total(way[t, EDGE * tiers + CLOUD], least[2], s.air[EDGE_TO_CLOUD])
+            rows.total(way[t, CLOUD * tiers + EDGE], least[2], s.air[CLOUD_TO_EDGE])
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def heads(
+    g: GraphArrays, s: Situation, way: Floats, quickest: Floats, tiers: int, head: Floats, done: Floats
+) -> None:
+    """Fills head (tensor, tier, M): no tensor is at a tier earlier. done (tier, M): space."""
+    for t in range(g.producer.size):
+        if g.producer[t] < 0:
+            for k in range(tiers):
+                if k == s.home[t]:
+                    rows.fill(head[t, k], 0.0)
+                else:
+                    rows.copy(head[t, k], way[t, s.home[t] * tiers + k])
+    for i in range(g.n_critical):
+        for k in range(tiers):
+            rows.copy(done[k], s.air[k])
+            for x in range(g.input_pointer[i], g.input_pointer[i + 1]):
+                rows.raise_to(done[k], head[g.input_tensor[x], k])
+            rows.shift(done[k], done[k], quickest[i, k])
+        for x in range(g.output_pointer[i], g.output_pointer[i + 1]):
+            t = g.output_tensor[x]
+            for k in range(tiers):
+                rows.copy(head[t, k], done[k])
+                for q in range(tiers):
+                    if q != k:
+                        rows.lower_to_sum(head[t, k], done[q], way[t, q * tiers + k])
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def tails(
+    g: GraphArrays, way: Floats, quickest: Floats, tiers: int, tail: Floats, after: Floats, scratch: Floats
+) -> None:
+    """Fills tail (position, tier, M): least seconds from the end of a stage at that tier until every sink is on the
+    car. after (position, tier, M), scratch (M,): space."""
+    for i in range(g.n_critical - 1, -1, -1):
+        for tier in range(tiers):
+            row = tail[i, tier]
+            rows.fill(row, 0.0)
+            for x in range(g.output_pointer[i], g.output_pointer[i + 1]):
+                t = g.output_tensor[x]
+                if g.is_sink[t] and tier != CAR:
+                    rows.raise_to(row, way[t, tier * tiers + CAR])
+                for r in range(g.reader_pointer[t], g.reader_pointer[t + 1]):
+                    j = g.reader[r]
+                    rows.copy(scratch, after[j, tier])
+                    for target in range(tiers):
+                        if target != tier:
+                            rows.lower_to_sum(scratch, way[t, tier * tiers + target], after[j, target])
+                    rows.raise_to(row, scratch)
+            rows.shift(after[i, tier], row, quickest[i, tier])
+
+
+class Clock(NamedTuple):
+    """The numbers behind the latency part of the objective. Times are seconds after capture."""
+
+    mean_weight: float
+    late_weight: float  # of lateness in the mean: the tail's mean is at least that of all
+    start_s: float  # of the fallback
+    end_s: float
+    deadline_s: float
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def clock_of(s: Situation, w: Weights) -> Clock:
+    start_s = s.fallback_start_s
+    return Clock(w.mean, w.late + w.tail, start_s, start_s + s.fallback_s, s.deadline_s)
+
+
+@numba.njit(cache=True, nogil=True)
+def capped_cost(clock: Clock, bound: Floats, held: Floats, remote: bool) -> float:
+    """Least latency part of the objective when answers cannot be there before `bound` and, in a remote schedule, the
+    car has worked for the main run until `held`. Cut off at the fallback's end: an answer is there then."""
+    futures = bound.size
+    mean, late, start_s, end_s, deadline_s = clock
+    a = b = c = d = 0.0
+    whole = futures - futures % 4
+    if remote:
+        for m in range(0, whole, 4):
+            x0 = end_s if held[m] > start_s else min(bound[m], end_s)
+            x1 = end_s if held[m + 1] > start_s else min(bound[m + 1], end_s)
+            x2 = end_s if held[m + 2] > start_s else min(bound[m + 2], end_s)
+            x3 = end_s if held[m + 3] > start_s else min(bound[m + 3], end_s)
+            a += mean * x0 + late * max(0.0, x0 - deadline_s)
+            b += mean * x1 + late * max(0.0, x1 - deadline_s)
+            c += mean * x2 + late * max(0.0, x2 - deadline_s)
+            d += mean * x3 + late * max(0.0, x3 - deadline_s)
+    else:
+        for m in range(0, whole, 4):
+            x0, x1 = min(bound[m], end_s), min(bound[m + 1], end_s)
+            x2, x3 = min(bound[m + 2], end_s), min(bound[m + 3], end_s)
+            a += mean * x0 + late * max(0.0, x0 - deadline_s)
+            b += mean * x1 + late * max(0.0, x1 - deadline_s)
+            c += mean * x2 + late * max(0.0, x2 - deadline_s)
+            d += mean * x3 + late * max(0.0, x3 - deadline_s)
+    for m in range(whole, futures):
+        x = min(bound[m], end_s)
+        a += mean * x + late * max(0.0, x - deadline_s)
+    return (a + b + c + d) / futures
