@@ -25,7 +25,7 @@ COMMANDS = {
     "train": ("e2e_drive.apps.train", "train the network from logs"),
     "bench": (
         "e2e_drive.apps.bench",
-        "a benchmark: `bench scheduler`, `drive` or `world`; writes outputs/bench/NAME.json",
+        "a benchmark: `bench scheduler`, `budget`, `link`, `policies`, `fleet`, ...; writes outputs/bench/NAME.json",
     ),
 }
 _FIRST_WORD = {"bench": "bench", "world": "action"}  # `e2e-drive bench NAME` is `e2e-drive bench bench=NAME`

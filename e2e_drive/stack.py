@@ -17,12 +17,13 @@ from bev import CameraRig, Command, EgoMotion, Pose2D, RouteHint, SensorFrame
 from e2e_drive.errors import UserError
 from planner import SINKS, Control, Controller, DrivingModel, Trajectory, load_model, network_inputs, trajectory_from
 from scheduling import (
-    ComputeBudget,
     ExecutorConfig,
     LinkGeometry,
     LinkModel,
     LinkState,
+    ModelVariant,
     Policy,
+    Problem,
     Schedule,
     StageGraph,
     Timeline,
@@ -78,24 +79,27 @@ class DrivingStack:
     def __init__(
         self,
         model: DrivingModel,
-        graph: StageGraph,
-        car: ComputeBudget,
-        edge: ComputeBudget,
         link: LinkModel,
         policy: Policy,
         executor: VirtualExecutor,
         controller: Controller,
         deadline: DeadlineConfig,
+        seed: int = 0,
     ) -> None:
-        self.model, self.graph, self.car, self.edge = model, graph, car, edge
-        self.link, self.policy, self.executor, self.controller = link, policy, executor, controller
-        self.deadline = deadline
+        """executor: knows the model's stage graph and the computers. seed: of what the policy samples."""
+        self.model, self.link, self.policy = model, link, policy
+        self.executor, self.controller, self.deadline = executor, controller, deadline
         self.last: StepRecord | None = None
         self._stages = {stage.name: stage for stage in model.stages}
         self._pending: list[_Pending] = []
         self._in_use: Trajectory | None = None
         self._schedule: Schedule | None = None
         self._last_s: float | None = None
+        self._rng = np.random.default_rng([seed, 0x5AFE])
+
+    @property
+    def graph(self) -> StageGraph:
+        return self.executor.models[0].graph
 
     def step(self, frame: SensorFrame, geometry: LinkGeometry) -> Control:
         now_s = frame.time_s
@@ -111,18 +115,23 @@ class DrivingStack:
 
     def _perceive(self, frame: SensorFrame) -> tuple[Schedule, Timeline, Mapping[str, Any]]:
         """Decides where the stages run and runs them there; their trajectory waits until it is ready."""
+        executor, now_s, futures = self.executor, frame.time_s, self.policy.config.futures
         schedule = self._schedule = self.policy.decide(
-            self.graph,
-            self.car.state(frame.time_s),
-            self.edge.state(frame.time_s),
-            self.link.forecast(self.policy.config.futures),
-            self.deadline.deadline_s(frame.ego.speed_mps),
-            self._schedule,
-            payload_bytes=self.executor.payload_bytes,
-            busy=self.executor.busy(frame.time_s),
+            Problem(
+                models=executor.models,
+                computers=executor.states(now_s),
+                forecast=self.link.forecast(futures),
+                deadline_s=self.deadline.deadline_s(frame.ego.speed_mps),
+                previous=self._schedule,
+                payload_bytes=executor.payload_bytes,
+                busy=executor.busy(now_s),
+                waits=executor.waits(futures, now_s, self._rng),
+                state_home=executor.state_home(now_s),
+                frame_period_s=executor.config.frame_period_s,
+            )
         )
         with torch.inference_mode():
-            outputs, timeline = self.executor.run(
+            outputs, timeline = executor.run(
                 schedule, self._stages, network_inputs(frame), self.link.truth(), frame.frame_id, frame.time_s
             )
         if timeline.ready_s is not None:
@@ -148,17 +157,19 @@ def build_stack(cfg: DictConfig, rig: CameraRig, frame_period_s: float) -> Drivi
     ego = EgoMotion(0.0, 0.0, Pose2D(0.0, 0.0, 0.0))
     example = SensorFrame(0, 0.0, blank, rig, ego, RouteHint(Command.FOLLOW, RouteHint.MAX_DISTANCE_M))
     graph = trace_stages(model.stages, network_inputs(example), SINKS)
-    car, edge = instantiate(cfg.soc), instantiate(cfg.edge)
+    computers = (instantiate(cfg.soc), instantiate(cfg.edge), instantiate(cfg.cloud))
     return DrivingStack(
         model=model,
-        graph=graph,
-        car=car,
-        edge=edge,
         link=instantiate(cfg.link),
         policy=instantiate(cfg.scheduler),
-        executor=VirtualExecutor(graph, car, edge, ExecutorConfig(frame_period_s=frame_period_s, seed=int(cfg.seed))),
+        executor=VirtualExecutor(
+            (ModelVariant(str(cfg.weights), graph),),
+            computers,
+            ExecutorConfig(frame_period_s=frame_period_s, seed=int(cfg.seed)),
+        ),
         controller=Controller(),
         deadline=DeadlineConfig(**cfg.deadline),
+        seed=int(cfg.seed),
     )
 
 

@@ -73,10 +73,11 @@ class SharedQueue:
         i = max(0, bisect_right(arrivals, time_s) - 1)  # a block's border is rounded: nothing lies before its first
         return max(0.0, after[i] - (time_s - arrivals[i]))
 
-    def forecast(self, n: int, now_s: float, rng: np.random.Generator) -> Floats:
-        """n equally likely waits (n,) for a job that arrives now: the last report plus what may have come since."""
-        age_s = min(self.report_age_s, max(0.0, now_s + _WARM_UP_S))
-        reported_s = self.backlog_at(now_s - age_s)
+    def forecast(self, n: int, now_s: float, rng: np.random.Generator, ahead_s: float = 0.0) -> Floats:
+        """n equally likely waits (n,) for a job that arrives ahead_s from now: the last report plus what may come
+        between it and then."""
+        known_s = max(now_s - self.report_age_s, -_WARM_UP_S)
+        age_s, reported_s = now_s + ahead_s - known_s, self.backlog_at(known_s)
         counts = rng.poisson(self.rate_hz * age_s, n)
         most = int(counts.max(initial=0))
         if most == 0:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from hydra import compose
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from rich.console import Console
@@ -13,27 +15,79 @@ from rich.markup import escape
 from rich.table import Table
 
 from e2e_drive.apps.options import build, plain, rig_of, whole_number
-from e2e_drive.bench import drive, scheduler, world
+from e2e_drive.bench import budget, codecs, device, drive, fleet, link, policies, scheduler, world
 from e2e_drive.errors import UserError
 from e2e_drive.report import machine, versions, write_json
 from planner import model_config_from
 
-NAMES = ("scheduler", "drive", "world")
+Result = dict[str, Any]
+
+
+def _seeded(cfg: DictConfig, group: str) -> dict[str, Any]:
+    """A benchmark's own options, and the seed of all."""
+    return {**plain(cfg[group]), "seed": whole_number(cfg, "seed", 0)}
+
+
+def _scheduler(cfg: DictConfig) -> Result:
+    torch.set_num_threads(1)
+    return scheduler.run(build("scheduler_bench", scheduler.SchedulerBenchConfig, _seeded(cfg, "scheduler_bench")))
+
+
+def _budget(cfg: DictConfig) -> Result:
+    return budget.run()
+
+
+def _link(cfg: DictConfig) -> Result:
+    options = build("link_bench", link.LinkBenchConfig.from_options, _seeded(cfg, "link_bench"))
+    return link.run(options, instantiate(cfg.link))
+
+
+def _policies(cfg: DictConfig) -> Result:
+    options = build("policies_bench", policies.PoliciesBenchConfig.from_options, _seeded(cfg, "policies_bench"))
+    return policies.run(options, Path(cfg.out))
+
+
+def _fleet(cfg: DictConfig) -> Result:
+    torch.set_num_threads(1)
+    computers = [instantiate(cfg[group]) for group in ("soc", "edge", "cloud")]
+    options = build("fleet_bench", fleet.FleetBenchConfig, plain(cfg.fleet_bench))
+    return fleet.run(model_config_from(plain(cfg.model), rig_of(cfg)), computers, instantiate(cfg.fleet), options)
+
+
+def _codecs(cfg: DictConfig) -> Result:
+    return codecs.run(compose("evaluate", ["experiment=first_drive", *plain(cfg.overrides)]))
+
+
+def _device(cfg: DictConfig) -> Result:
+    return device.run(instantiate(cfg.study), cfg.device, budget=instantiate(cfg[cfg.device_budget]))
+
+
+def _drive(cfg: DictConfig) -> Result:
+    return drive.run(Path(cfg.out), plain(cfg.seeds), plain(cfg.overrides))
+
+
+def _world(cfg: DictConfig) -> Result:
+    return world.run(build("world_bench", world.WorldBenchConfig, _seeded(cfg, "world_bench")))
+
+
+BENCHMARKS: dict[str, Callable[[DictConfig], Result]] = {
+    "scheduler": _scheduler,
+    "budget": _budget,
+    "link": _link,
+    "policies": _policies,
+    "fleet": _fleet,
+    "codecs": _codecs,
+    "device": _device,
+    "drive": _drive,
+    "world": _world,
+}
 
 
 def run(cfg: DictConfig) -> int:
     name = cfg.bench
-    if name == "scheduler":
-        torch.set_num_threads(1)
-        config = model_config_from(plain(cfg.model), rig_of(cfg))
-        result = scheduler.run(config, instantiate(cfg.soc), instantiate(cfg.edge), seed=whole_number(cfg, "seed", 0))
-    elif name == "drive":
-        result = drive.run(Path(cfg.out), plain(cfg.seeds), plain(cfg.overrides))
-    elif name == "world":
-        options = {**plain(cfg.world_bench), "seed": whole_number(cfg, "seed", 0)}
-        result = world.run(build("world_bench", world.WorldBenchConfig, options))
-    else:
-        raise UserError(f"bench={name}: known benchmarks are {', '.join(NAMES)}")
+    if name not in BENCHMARKS:
+        raise UserError(f"bench={name}: known benchmarks are {', '.join(BENCHMARKS)}")
+    result = BENCHMARKS[name](cfg)
     metrics = {f"{name}.{key}": value for key, value in result["metrics"].items()}
     path = Path(cfg.out) / f"{name}.json"
     write_json(path, {"metrics": metrics, "rows": result["rows"], "machine": machine(), "versions": versions()})
@@ -41,7 +95,7 @@ def run(cfg: DictConfig) -> int:
     console.print(_table(f"bench {name}", ["metric", "value"], [[key, value] for key, value in metrics.items()]))
     if result["rows"]:
         header = list(result["rows"][0])
-        console.print(_table("rows", header, [[row[key] for key in header] for row in result["rows"]]))
+        console.print(_table("rows", header, [[row.get(key, "") for key in header] for row in result["rows"]]))
     print(path)
     return 0
 

@@ -4,8 +4,8 @@ By the recursion of docs/scheduling.md. Car, edge, cloud, uplink and downlink se
 network any number; reservations of earlier frames stay, later frames fill the gaps. Rules beyond the recursion:
 
 - *Frames in flight.* A frame's whole future is settled when it is captured; what it reserved is not taken back.
-- *Other cars' jobs.* At the edge and in the cloud a frame waits for the work that stood in line there when it began
-  (`SharedQueue`), after our own earlier frames: busy + Q. Its place in that line is not superseded.
+- *Other cars' jobs.* What a frame sends to a server waits there for the work that stands in line when it arrives
+  (`SharedQueue`); work that follows from work at the same server does not. Its place in that line is not superseded.
 - *Latest wins.* Work that would wait one frame period for its resource, be it behind our own earlier frames or for a
   link that is down, is superseded by the next frame before it starts, and with it the frame's main run. `fifo`
   schedules wait instead, however long. A fallback that finds the car taken for so long is superseded as well.

@@ -38,6 +38,7 @@ class ExecutorConfig:
     # Cost-only mode: standard deviation of the logarithm of a payload around its nominal size, for codecs whose rate
     # depends on the picture. Assumption: "a few percent" between neighbouring scenes.
     payload_jitter: float = 0.03
+    typical_way_s: float = 0.03  # from capture to a server: half a round trip and an upload, for forecasts of its line
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -85,7 +86,12 @@ class VirtualExecutor:
         self.frames = 0
         self.memory = Memory()
         self.calendars = tuple(Calendar() for _ in range(SERIAL))
-        self.world = World(self.calendars, tuple(_slowdown(budget) for budget in computers), self.learn)
+        self.world = World(
+            self.calendars,
+            tuple(_slowdown(budget) for budget in computers),
+            tuple(self.queues[p].backlog_at if p in self.queues else _no_line for p in list(Place)[: len(computers)]),
+            self.learn,
+        )
         self._tables: dict[tuple[str, int, str, float], Table] = {}
 
     # What a policy may know
@@ -96,9 +102,9 @@ class VirtualExecutor:
         return Busy(car, uplink, edge, downlink, cloud)
 
     def waits(self, futures: int, now_s: float, rng: np.random.Generator) -> Waits:
-        """Forecast of the lines at edge and cloud, from what the car was last told."""
+        """Forecast of the lines at edge and cloud when our data get there, from what the car was last told."""
         edge_s, cloud_s = (
-            np.zeros(futures) if queue is None else queue.forecast(futures, now_s, rng)
+            np.zeros(futures) if queue is None else queue.forecast(futures, now_s, rng, self.config.typical_way_s)
             for queue in (self.queues.get(Place.EDGE), self.queues.get(Place.CLOUD))
         )
         return Waits(edge_s, cloud_s)
@@ -193,6 +199,10 @@ class VirtualExecutor:
             self.clock = self._thermal.advance(self._heat_j + idle_j, dt_s)
             self._heat_j = self._worked_s = 0.0
         self._now_s = now_s
+
+
+def _no_line(arrival_s: float) -> float:
+    return 0.0
 
 
 def _slowdown(budget: ComputeBudget) -> Callable[[float], float]:

@@ -48,6 +48,7 @@ class World:
 
     calendars: tuple[Calendar, ...]
     slowdown: tuple[Callable[[float], float], ...]
+    line: tuple[Callable[[float], float], ...]  # [tier](arrival): wait behind other cars' jobs
     learn: Callable[[Plan, int, str, int], None]  # (plan, tensor, codec, payload bytes)
 
 
@@ -64,14 +65,12 @@ class Flight:
         cargo: Cargo,
         begin_s: float,
         free_s: Sequence[float],
-        line_s: Sequence[float],
         patience_s: float,
         give_up_s: float,
         draw: Callable[[], float],
     ) -> None:
         """place, tables: by stage. homes: state -> tier. begin_s: when the decision is on the car. free_s: by serial
-        resource, other cars' jobs included; line_s: the same if there were no earlier frames of ours. patience_s: how
-        long work waits for those before it is superseded. give_up_s: how long after its beginning a transfer without
+        resource. patience_s: how long work waits for earlier frames before it is superseded. give_up_s: how long after its beginning a transfer without
         end is given up. draw(): uniform in [0, 1), for loss."""
         self.world, self.plan, self.place, self.tables = world, plan, place, tables
         self.codecs, self.trace, self.cargo, self.begin_s = codecs, trace, cargo, begin_s
@@ -82,7 +81,7 @@ class Flight:
         for t, home in homes.items():
             self.home[t] = home
         self.known_s: dict[tuple[int, int], float] = {(t, self.home[t]): begin_s for t in plan.sources}
-        self.free_s, self.line_s = list(free_s), list(line_s)
+        self.free_s, self.worked_s = list(free_s), [begin_s] * SERIAL
         self.pieces: list[Piece] = []
         self.lost: bool | None = None
         self._payload: dict[int, int] = {}
@@ -99,7 +98,7 @@ class Flight:
     def run_auxiliary(self, answer_s: float) -> None:
         self.limit_s = self.car_limit_s = NEVER
         self.free_s = [max(free_s, answer_s) for free_s in self.free_s]
-        self.line_s = [max(line_s, answer_s) for line_s in self.line_s]
+        self.worked_s = [max(worked_s, answer_s) for worked_s in self.worked_s]
         for i in self.plan.auxiliary:
             try:
                 self._run(i)
@@ -124,10 +123,10 @@ class Flight:
         table, slowdown = self.tables[i], self.world.slowdown[tier]
         alone_s, joules = table.seconds[i], table.joules[i] if tier == CAR else 0.0
         start_s, end_s = self.world.calendars[tier].fit(release_s, lambda at_s: at_s + alone_s * slowdown(at_s))
-        if start_s - max(ready_s, self.line_s[tier]) >= self.patience_s:
+        if start_s - max(ready_s, self.worked_s[tier]) >= self.patience_s:
             raise Superseded
         name = self.plan.stages[i].name
-        self.free_s[tier] = self.line_s[tier] = end_s
+        self.free_s[tier] = self.worked_s[tier] = end_s
         if tier == CAR and end_s > self.car_limit_s:
             if start_s < self.car_limit_s:
                 self.pieces.append(cut(Piece(name, CAR, start_s, end_s, 0, joules), self.car_limit_s, self.trace))
@@ -169,14 +168,17 @@ class Flight:
         return arrival_s + codec.decode_s(raw_bytes)
 
     def _carry(self, t: int, home: int, tier: int, encoded_s: float, size: int) -> float:
-        """When the last byte of an encoded tensor is at that tier."""
-        if home == CAR:
-            at_edge_s = self._uplinked_s.get(t)
-            if at_edge_s is None:
-                at_edge_s = self._uplinked_s[t] = self._radio(t, UPLINK, encoded_s, size)
-            return at_edge_s if tier == EDGE else self._wan(t, WAN_UP, at_edge_s, size)
+        """When the last byte of an encoded tensor is at that tier and, at a server, first in line."""
         if tier != CAR:
-            return self._wan(t, WAN_UP if tier == CLOUD else WAN_DOWN, encoded_s, size)
+            if home == CAR:
+                there_s = self._uplinked_s.get(t)
+                if there_s is None:
+                    there_s = self._uplinked_s[t] = self._radio(t, UPLINK, encoded_s, size)
+                if tier == CLOUD:
+                    there_s = self._wan(t, WAN_UP, there_s, size)
+            else:
+                there_s = self._wan(t, WAN_UP if tier == CLOUD else WAN_DOWN, encoded_s, size)
+            return there_s if there_s == NEVER else there_s + self.world.line[tier](there_s)
         return self._radio(t, DOWNLINK, encoded_s if home == EDGE else self._wan(t, WAN_DOWN, encoded_s, size), size)
 
     def _radio(self, t: int, resource: int, release_s: float, size: int) -> float:

@@ -141,15 +141,9 @@ class Frame:
         if self.stage_fns is not None:
             states = {t: (int(version.home), version.value) for t, version in self.states.items()}
             cargo = values = Values(plan, self._functions(plan), self.sources, states)
-        free_s, line_s = [begin_s] * SERIAL, [begin_s] * SERIAL
-        for place, queue in executor.queues.items():
-            if place < len(executor.computers):
-                backlog_s = queue.backlog_at(begin_s)
-                line_s[place] = begin_s + backlog_s
-                free_s[place] = executor.calendars[place].free_at(begin_s) + backlog_s
         flight = Flight(
             executor.world, plan, self.place, self._stage_tables(), {t: int(v.home) for t, v in self.states.items()},
-            schedule.codecs, self.trace, cargo, begin_s, free_s, line_s,
+            schedule.codecs, self.trace, cargo, begin_s, [begin_s] * SERIAL,
             NEVER if schedule.fifo else config.frame_period_s, config.frame_period_s, self._draw,
         )  # fmt: skip
         if schedule.decided_at != Place.CAR:

@@ -13,9 +13,12 @@ from e2e_drive import config_dir
 from e2e_drive.apps.expert_run import RunConfig
 from e2e_drive.apps.options import build, plain, rig_of, world_of
 from planner import model_config_from
+from planner.study import StudyConfig
 from scheduling import ComputeBudget, LinkModel, Policy
+from scheduling.fleet import FleetConfig
 
 APPS = sorted(path.stem for path in config_dir().glob("*.yaml"))
+NOT_OF_A_DRIVE = ("experiment", "model", "study", "fleet")
 GROUPS = sorted((path.parent.name, path.stem) for path in config_dir().glob("*/*.yaml"))
 
 
@@ -29,7 +32,7 @@ def test_every_app_composes(app: str) -> None:
     composed(app, *(["bench=scheduler"] if app == "bench" else []))
 
 
-@pytest.mark.parametrize(("group", "choice"), [pair for pair in GROUPS if pair[0] not in ("experiment", "model")])
+@pytest.mark.parametrize(("group", "choice"), [pair for pair in GROUPS if pair[0] not in NOT_OF_A_DRIVE])
 def test_every_choice_of_a_drive_can_be_built(group: str, choice: str) -> None:
     extra = ["routes.path=x.xml"] if (group, choice) == ("routes", "file") else []
     cfg = composed("evaluate", f"{group}={choice}", *extra)
@@ -37,8 +40,15 @@ def test_every_choice_of_a_drive_can_be_built(group: str, choice: str) -> None:
     assert world_of(cfg, 3).seed == 3
     assert isinstance(instantiate(cfg.soc), ComputeBudget)
     assert isinstance(instantiate(cfg.edge), ComputeBudget)
+    assert isinstance(instantiate(cfg.cloud), ComputeBudget)
     assert isinstance(instantiate(cfg.link), LinkModel)
     assert isinstance(instantiate(cfg.scheduler), Policy)
+
+
+@pytest.mark.parametrize(("group", "choice"), [pair for pair in GROUPS if pair[0] in ("study", "fleet")])
+def test_every_choice_of_a_benchmark_can_be_built(group: str, choice: str) -> None:
+    made = instantiate(composed("bench", "bench=fleet", f"{group}={choice}")[group])
+    assert isinstance(made, {"study": StudyConfig, "fleet": FleetConfig}[group])
 
 
 @pytest.mark.parametrize("experiment", [choice for group, choice in GROUPS if group == "experiment"])

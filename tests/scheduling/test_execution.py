@@ -84,8 +84,9 @@ def whole_run_s(run, graph, precision="int8"):
 class Oracle:
     """docs/scheduling.md, "Latency of one frame in one future", word for word on dictionaries."""
 
-    def __init__(self, graph, computers, schedule, link, homes, sizes, free):
-        self.graph, self.link, self.free, self.sizes = graph, link, dict(free), sizes
+    def __init__(self, graph, computers, schedule, link, homes, sizes, line):
+        self.graph, self.link, self.sizes, self.line = graph, link, sizes, line
+        self.free = {CAR: 0.0, EDGE: 0.0, CLOUD: 0.0, "up": 0.0, "down": 0.0}
         self.codecs = {name: CODECS[schedule.codecs.get(name, "raw")] for name in raw_bytes(graph)}
         critical, needed = [], set(graph.sinks)
         for i in reversed(range(len(graph.stages))):
@@ -123,9 +124,10 @@ class Oracle:
         if home == CAR:
             if name not in self.up:
                 self.up[name] = self.free["up"] = max(x, self.free["up"]) + b / u
-            return self.up[name] + r / 2 + (b / g + s / 2 if place == CLOUD else 0.0) + decode
+            there = self.up[name] + r / 2 + (b / g + s / 2 if place == CLOUD else 0.0)
+            return there + self.line(place, there) + decode
         if place != CAR:
-            return x + b / g + s / 2 + decode
+            return x + b / g + s / 2 + self.line(place, x + b / g + s / 2) + decode
         at_edge = x if home == EDGE else x + b / g + s / 2
         self.free["down"] = max(at_edge, self.free["down"]) + b / d
         return self.free["down"] + r / 2 + decode
@@ -153,10 +155,9 @@ def test_prediction_is_execution(seed):
     schedule = random_schedule(rng, graph, fallback_at_s)
     precisions = tuple(str(rng.choice(run.computers[place].precisions)) for place in schedule.place)
     schedule = replace(schedule, precisions=precisions if rng.random() < 0.7 else ())
-    free = {CAR: 0.0, EDGE: 0.0, CLOUD: 0.0, "up": 0.0, "down": 0.0}
-    free |= {place: queue.backlog_at(now_s) for place, queue in queues.items()}
+    line = lambda place, at_s: queues[place].backlog_at(now_s + at_s) if place in queues else 0.0  # noqa: E731
     sizes = lambda name, codec: round(nominal_payload_bytes(codec, raw_bytes(graph)[name]))  # noqa: E731
-    oracle = Oracle(graph, run.computers, schedule, link, homes, sizes, free)
+    oracle = Oracle(graph, run.computers, schedule, link, homes, sizes, line)
     critical = [p for s, p in zip(graph.stages, schedule.place, strict=True) if set(s.outputs) & _needed(graph)]
     local = all(p == CAR for p in critical) and all(home == CAR for home in homes.values())
     expected_s = oracle.answer_s
@@ -624,16 +625,17 @@ def test_the_backlog_shrinks_as_time_passes_and_jumps_by_whole_jobs():
     assert single.mean() > 0.95  # now and then two in one step
 
 
-def test_the_forecast_is_calibrated_and_not_the_truth():
+@pytest.mark.parametrize("ahead_s", [0.0, 0.03])
+def test_the_forecast_is_calibrated_and_not_the_truth(ahead_s):
     queue = SharedQueue(80.0, 0.01, 1.0, seed=5)
     times = np.arange(1.0, 401.0, 0.4)
-    futures = np.array([queue.forecast(64, t, np.random.default_rng(i)) for i, t in enumerate(times)])
-    truth = np.array([queue.backlog_at(t) for t in times])
+    futures = np.array([queue.forecast(64, t, np.random.default_rng(i), ahead_s) for i, t in enumerate(times)])
+    truth = np.array([queue.backlog_at(t + ahead_s) for t in times])
     assert futures.mean() == pytest.approx(truth.mean(), rel=0.1)
     below = (futures < truth[:, None]).mean(axis=1)[truth > 0.02]
     assert 0.02 < np.mean(below > 0.95) < 0.15  # conditioned on a long line: rather more than one in twenty
     assert np.corrcoef(futures.mean(axis=1), truth)[0, 1] > 0.5
-    assert np.array_equal(futures[7], queue.forecast(64, times[7], np.random.default_rng(7)))
+    assert np.array_equal(futures[7], queue.forecast(64, times[7], np.random.default_rng(7), ahead_s))
 
 
 def test_our_jobs_wait_behind_other_cars_jobs():
@@ -641,7 +643,11 @@ def test_our_jobs_wait_behind_other_cars_jobs():
     now_s = next(t for t in np.arange(0.0, 100.0, 0.1) if queue.backlog_at(t) > 0.12)
     run = executor(queues={EDGE: queue})
     timeline = run.run(everything(EDGE, fallback_at_s=10.0), None, {}, GOOD, 0, now_s)[1]
-    assert min(s.start_s for s in timeline.spans if s.resource == "edge") == now_s + queue.backlog_at(now_s)
+    first = min((s for s in timeline.spans if s.resource == "uplink"), key=lambda span: span.end_s)
+    there_s = first.end_s + GOOD.rtt_s / 2
+    decode_s = CODECS["raw"].decode_s(raw_bytes(GRAPH)[first.stage])
+    begins_s = min(s.start_s for s in timeline.spans if s.resource == "edge")
+    assert begins_s == pytest.approx(there_s + queue.backlog_at(there_s) + decode_s, abs=1e-9)
     waits = run.waits(16, now_s, np.random.default_rng(0))
     assert waits.edge_s.shape == (16,)
     assert not waits.cloud_s.any()
