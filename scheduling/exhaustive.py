@@ -10,7 +10,9 @@ that one is auxiliary, where that one follows to; the car if it is a source), at
 Crossings. A tensor leaves its tier when a stage that reads it, critical or auxiliary, stands elsewhere, or when it is
 a sink made off the car. It pays its codec's price and its bytes once, whatever number of hops it takes. A state is a
 source that waits at its home (`Problem.state_home`, else the car) from time 0 on; every other source is on the car.
-A message over a link of rate 0 never arrives.
+A message over a link of rate 0 never arrives. Whatever comes to the edge or to the cloud from another tier stands in
+line there (`Problem.waits`) before it is decoded and counts as arrived; on the way to the cloud it passes the edge's
+line by.
 
 Order. Critical stages run in graph order; before a stage starts its inputs are fetched in the order it names them,
 each when it is not at that tier yet; after the last stage the sinks are fetched to the car in their order. These
@@ -36,9 +38,9 @@ FLOPs of the critical stages (none for an auxiliary stage). mean_weight multipli
 
 Limits. Memory of a tier: parameters at the precision used of all stages there, plus the largest working set among
 them at its precision; on the car the fallback's parameters in addition, where a critical stage of the fallback model
-at the fallback's precision shares the weights (counts once). Power of the car: joules of all stages on it, plus the
-fallback's complete joules if the schedule is remote, at most power cap x frame period. The pure fallback (the
-fallback model, all critical stages on the car at the fallback's precision) is exempt from both: it is always there.
+at the fallback's precision shares the weights (counts once). Power of the car: joules of all stages of the
+main run on it, at most power cap x frame period. The pure fallback (the fallback model, all critical stages on the car
+at the fallback's precision) is exempt from both: it is always there.
 """
 
 from __future__ import annotations
@@ -172,8 +174,7 @@ class Exhaustive:
                 working = max(working, working_bytes(stage, precision))
             if weights + working > self.problem.computers[place].budget.memory_bytes:
                 return False
-        joules = self._car_joules(choice) + (fallback.joules if choice.remote else 0.0)
-        return joules <= self.problem.computers[CAR].budget.power_cap_w * self.problem.frame_period_s
+        return self._car_joules(choice) <= self.problem.computers[CAR].budget.power_cap_w * self.problem.frame_period_s
 
     def _car_joules(self, choice: Choice) -> float:
         return sum(
@@ -185,7 +186,7 @@ class Exhaustive:
         facts, forecast = choice.facts, self.problem.forecast
         up, down, wan = float(forecast.up_bps[m]), float(forecast.down_bps[m]), float(forecast.wan_bps[m])
         radio_s, wan_s = 0.5 * float(forecast.rtt_s[m]), 0.5 * float(forecast.wan_rtt_s[m])
-        free = facts.free_at_s(m)
+        free = facts.free_at_s()
         at = {(source, facts.source_home(source)): 0.0 for source in facts.graph.sources}  # when a tensor is where
         sent: dict[str, float] = {}  # when it left the car's antenna
 
@@ -211,7 +212,7 @@ class Exhaustive:
             else:
                 assert {home, place} == {EDGE, CLOUD}
                 arrives = encoded + wide_s
-            at[tensor, place] = arrives + codec.decode_s(raw)
+            at[tensor, place] = arrives + facts.wait_s(place, m) + codec.decode_s(raw)
             return at[tensor, place]
 
         last_car_s = 0.0

@@ -18,7 +18,7 @@ from numba import njit
 from scheduling.codecs import CODECS
 from scheduling.preferences import PolicyConfig
 from scheduling.problem import Problem
-from scheduling.references.facts import CAR, Facts, FallbackRun, parameter_bytes, working_bytes
+from scheduling.references.facts import CAR, CLOUD, EDGE, Facts, FallbackRun, parameter_bytes, working_bytes
 from scheduling.types import Place, Schedule
 
 Floats = npt.NDArray[np.float64]
@@ -59,8 +59,8 @@ class Arrays(NamedTuple):
     power_j: float  # what the car may spend
     fallback_s: Floats  # (start, end, complete run)
     fallback_j: float
-    futures: Floats  # (M, 6) up, down, wan rates; half round trips of radio and wan; loss
-    free_s: Floats  # (M, 5) car, edge, cloud, uplink, downlink
+    futures: Floats  # (M, 8) up, down, wan rates; half round trips of radio and wan; loss; waits at edge and cloud
+    free_s: Floats  # car, edge, cloud, uplink, downlink
     deadline_s: float
     lambdas: Floats  # mean, late, tail, joule, switch
     worst: int  # futures in the tail
@@ -78,7 +78,7 @@ def arrays(facts: Facts, fallback: FallbackRun) -> Arrays:
     options = [(t, codec) for t in facts.tensors for codec in facts.codecs(t)]
     caps = [problem.computers[place].budget.memory_bytes for place in facts.tiers]
     forecast, futures = problem.forecast, len(problem.forecast)
-    free = [facts.free_at_s(m) for m in range(futures)]
+    free = facts.free_at_s()
 
     def critical(value: object) -> Floats:
         table = [[value(s, p, q) for p, q in pairs] for s in facts.critical]  # type: ignore[operator]
@@ -127,9 +127,10 @@ def arrays(facts: Facts, fallback: FallbackRun) -> Arrays:
             [
                 *(forecast.up_bps, forecast.down_bps, forecast.wan_bps),
                 *(0.5 * forecast.rtt_s, 0.5 * forecast.wan_rtt_s, forecast.loss),
+                *([facts.wait_s(place, m) for m in range(futures)] for place in (EDGE, CLOUD)),
             ]
         ).astype(np.float64),
-        free_s=np.array([[f[name] for name in ("CAR", "EDGE", "CLOUD", "up", "down")] for f in free]),
+        free_s=np.array([free[name] for name in ("CAR", "EDGE", "CLOUD", "up", "down")]),
         deadline_s=float(problem.deadline_s),
         lambdas=np.array([c.mean_weight, c.late_weight, c.tail_weight, c.per_joule_s, c.per_switch_s]),
         worst=math.ceil(c.tail_share * futures),
@@ -159,6 +160,8 @@ def _fetch(a, t, place, home, option, at, sent, free, future):  # type: ignore[n
             arrives = free[4] + future[3]
         else:
             arrives = encoded + wide_s
+        if place > 0:
+            arrives += future[5 + place]  # the line at the server
         at[t, place] = arrives + a.option_decode_s[o]
     return at[t, place]
 
@@ -166,7 +169,7 @@ def _fetch(a, t, place, home, option, at, sent, free, future):  # type: ignore[n
 @njit(cache=True)
 def _answer(a, pair, home, option, m, at, sent):  # type: ignore[no-untyped-def]
     """(R_m, end of the last critical stage on the car)"""
-    n, free, future = len(pair), a.free_s[m].copy(), a.futures[m]
+    n, free, future = len(pair), a.free_s.copy(), a.futures[m]
     at[:], sent[:] = -1.0, -1.0
     for t in range(len(home)):
         if a.maker[t] < 0:
@@ -255,10 +258,9 @@ def _follow(a, pair, place, home, leaves):  # type: ignore[no-untyped-def]
 def _fits(a, pair, place):  # type: ignore[no-untyped-def]
     """Memory and power; the pure fallback always fits."""
     n, auxiliary = len(pair), len(a.leader)
-    pure, remote, joules = True, a.states_away, 0.0
+    pure, joules = True, 0.0
     for v in range(n):
         pure = pure and a.pure[pair[v]] == 1
-        remote = remote or place[v] != 0
         joules += a.joules[v, pair[v]]
     if pure:
         return True
@@ -276,7 +278,7 @@ def _fits(a, pair, place):  # type: ignore[no-untyped-def]
                 working = max(working, a.aux_working[x, p])
         if weights + working > a.memory[p]:
             return False
-    return joules + (a.fallback_j if remote else 0.0) <= a.power_j
+    return joules <= a.power_j
 
 
 @njit(cache=True)

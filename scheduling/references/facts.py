@@ -106,17 +106,23 @@ class Facts:
     def crossing_price_s(self, tensor: str, codec: str) -> float:
         return CODECS[codec].quality_price_s + self.config.per_byte_s * self.payload_bytes(tensor, codec)
 
-    def free_at_s(self, m: int) -> dict[str, float]:
-        """When each resource is free at first, in future m."""
-        busy, waits = self.problem.busy, self.problem.waits
-        edge_s, cloud_s = (0.0, 0.0) if waits is None else (float(waits.edge_s[m]), float(waits.cloud_s[m]))
+    def free_at_s(self) -> dict[str, float]:
+        """When each resource is free at first."""
+        busy = self.problem.busy
         return {
             "CAR": busy.car_s,
-            "EDGE": busy.edge_s + edge_s,
-            "CLOUD": busy.cloud_s + cloud_s,
+            "EDGE": busy.edge_s,
+            "CLOUD": busy.cloud_s,
             "up": busy.uplink_s,
             "down": busy.downlink_s,
         }
+
+    def wait_s(self, place: Place, m: int) -> float:
+        """How long what comes to a tier stands in line there, in future m."""
+        waits = self.problem.waits
+        if waits is None or place == CAR:
+            return 0.0
+        return float((waits.edge_s if place == EDGE else waits.cloud_s)[m])
 
 
 def parameter_bytes(stage: StageNode, precision: str) -> float:

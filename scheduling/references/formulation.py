@@ -32,8 +32,9 @@ class Formulation(Program):
     def __init__(
         self, problem: Problem, config: PolicyConfig, model: ModelVariant, *, choose_tail: bool = False
     ) -> None:
-        """choose_tail: eta is the lateness of a future that is chosen, which loses nothing, since the minimum lies at
-        one of them; a solver that branches on whole numbers is spared the values between."""
+        """choose_tail: the k worst futures are chosen by binaries, each to count at least as late as any other future.
+        As exact, and no time has a negative sign, without which a solver that propagates bounds of whole numbers
+        creeps along the flat direction of eta by single nanoseconds."""
         super().__init__()
         self.choose_tail = choose_tail
         self.problem, self.config = problem, config
@@ -129,8 +130,7 @@ class Formulation(Program):
             self.car_j += self._sum(stage, lambda p, q, stage=stage: facts.joules(stage, p, q))
         for stage in facts.auxiliary:
             self.car_j += var(self.at[stage.name, CAR]) * facts.joules(stage, CAR, facts.default_precision(CAR))
-        spent = self.car_j + (1.0 - var(self.local)) * fallback.joules
-        self.at_least(1.0, spent * (1.0 / cap_j), unless=[pure])
+        self.at_least(1.0, self.car_j * (1.0 / cap_j), unless=[pure])
 
     def _events(self) -> None:
         """Which fetch sends a tensor over the air: (tensor, reader or None for a sink) -> binary."""
@@ -173,7 +173,7 @@ class Formulation(Program):
         """(R_m, whether the fallback answers)"""
         facts, forecast, horizon = self.facts, self.problem.forecast, self._horizon_s()
         answers = self.switch()
-        free = {name: Linear(constant=time_s) for name, time_s in facts.free_at_s(m).items()}
+        free = {name: Linear(constant=time_s) for name, time_s in facts.free_at_s().items()}
         made = {source: Linear() for source in facts.graph.sources}
         left_car = {t: self.number(horizon) for t, _ in self.fetches}  # when it has left an antenna
         left_edge = {t: self.number(horizon) for t, _ in self.fetches_down}
@@ -206,11 +206,12 @@ class Formulation(Program):
                 later(after, encoded + air, [send])
                 later(left_car[tensor], after, [send])
                 free["up"] = after
-                later(start, left_car[tensor] + radio_s + decode, [home[CAR], at[EDGE]])
+                edge_s, cloud_s = facts.wait_s(EDGE, m), facts.wait_s(CLOUD, m)
+                later(start, left_car[tensor] + radio_s + edge_s + decode, [home[CAR], at[EDGE]])
                 if CLOUD in at:
-                    later(start, left_car[tensor] + radio_s + wide + decode, [home[CAR], at[CLOUD]])
-                    later(start, encoded + wide + decode, [home[EDGE], at[CLOUD]])
-                    later(start, encoded + wide + decode, [home[CLOUD], at[EDGE]])
+                    later(start, left_car[tensor] + radio_s + wide + cloud_s + decode, [home[CAR], at[CLOUD]])
+                    later(start, encoded + wide + cloud_s + decode, [home[EDGE], at[CLOUD]])
+                    later(start, encoded + wide + edge_s + decode, [home[CLOUD], at[EDGE]])
             send, air = self.sends_down[tensor, name], over(tensor, float(forecast.down_bps[m]))
             after = self.number(horizon)
             later(after, free["down"])
@@ -258,13 +259,7 @@ class Formulation(Program):
             total += (1.0 - var(stays)) * c.per_switch_s
         quality = max(0.0, fallback.model.quality_price_s - facts.model.quality_price_s)
         remote = 1.0 - var(self.local)
-        count = math.ceil(c.tail_share * futures)
-        horizon = self._horizon_s()
-        eta = self.number(horizon)
-        total += eta * c.tail_weight
-        edges: list[Literal] = list(self.one_of(futures)) if self.choose_tail else [False] * futures
-        if self.choose_tail:
-            self.equal(sum((var(edge) for edge in edges), Linear()), 1.0)
+        horizon, all_late = self._horizon_s(), []
         for m in range(futures):
             loss = float(self.problem.forecast.loss[m])
             answer, answers = self._future(m)
@@ -273,21 +268,37 @@ class Formulation(Program):
             self.at_least(first, fallback.end_s, when=[answers])
             self.at_least(second, fallback.end_s, unless=[self.local])
             self.at_least(second, answer, when=[self.local])
-            late_first, late_second, late, excess = (self.number(horizon) for _ in range(4))
+            late_first, late_second, late = (self.number(horizon) for _ in range(3))
             self.at_least(late_first, first - deadline_s)
             self.at_least(late_second, second - deadline_s)
             self.at_least(late, late_first * (1.0 - loss) + late_second * loss)
-            self.at_least(excess, late - eta)
-            self.at_least(eta, late, when=[edges[m]])
+            all_late.append(late)
             total += (first * (1.0 - loss) + second * loss) * (c.mean_weight / futures)
-            total += late * (c.late_weight / futures) + excess * (c.tail_weight / count)
+            total += late * (c.late_weight / futures)
             total += (var(answers) * (1.0 - loss) + remote * loss) * (quality / futures)
             if fallback.seconds > 0.0:
                 run = self.number(horizon)  # how long the car works on its own run
                 self.at_least(run, first - fallback.start_s, unless=[self.local])
                 spent = (run * ((1.0 - loss) / fallback.seconds) + remote * loss) * fallback.joules
                 total += spent * (c.per_joule_s / futures)
-        self.objective = total
+        self.objective = total + self._tail(all_late) * c.tail_weight
+
+    def _tail(self, late: list[Linear]) -> Linear:
+        """CVaR of late_m."""
+        count, horizon = math.ceil(self.config.tail_share * len(late)), self._horizon_s()
+        eta, parts = self.number(horizon), [self.number(horizon) for _ in late]
+        total = sum(parts, Linear()) * (1.0 / count)
+        if not self.choose_tail:
+            for x, part in zip(late, parts, strict=True):
+                self.at_least(part, x - eta)
+            return total + eta
+        chosen = [self.switch() for _ in late]
+        self.equal(sum((var(choice) for choice in chosen), Linear()), float(count))
+        for x, part, choice in zip(late, parts, chosen, strict=True):
+            self.at_least(part, x, when=[choice])
+            self.at_least(part, eta, when=[choice])
+            self.at_least(eta, x, unless=[choice])
+        return total
 
     def schedule(self, values: Sequence[float], policy: str) -> Schedule:
         """The schedule that a solution's values mean."""
