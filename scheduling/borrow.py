@@ -28,9 +28,7 @@ def borrow(typingctx: Any, value: Any) -> Any:
             ours.parent = cgutils.get_null_value(ours.parent.type)
             return ours._getvalue()
         if isinstance(kind, types.BaseTuple):
-            parts = [
-                strip(context, builder, part, builder.extract_value(item, i)) for i, part in enumerate(kind.types)
-            ]
+            parts = [strip(context, builder, part, builder.extract_value(item, i)) for i, part in enumerate(kind.types)]
             return context.make_tuple(builder, kind, parts)
         return item
 

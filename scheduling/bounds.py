@@ -57,9 +57,7 @@ def fastest_ways(g: GraphArrays, s: Situation, tiers: int, way: Floats, scratch:
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def heads(
-    g: GraphArrays, s: Situation, way: Floats, quickest: Floats, tiers: int, head: Floats, done: Floats
-) -> None:
+def heads(g: GraphArrays, s: Situation, way: Floats, quickest: Floats, tiers: int, head: Floats, done: Floats) -> None:
     """Fills head (tensor, tier, M): no tensor is at a tier earlier. done (tier, M): space."""
     for t in range(g.producer.size):
         if g.producer[t] < 0:

@@ -156,9 +156,9 @@ class CompiledGraph:
 
     def seconds(self, states: Sequence[BudgetState]) -> tuple[Floats, Floats]:
         """As `alone`, slowed by what other tenants take."""
-        alone_s, joules = self.alone(tuple(state.clock for state in states))
-        slow = np.array([1.0 / (1.0 - state.share_taken) for state in states])
-        return alone_s * slow[self.arrays.choice_tier], joules
+        alone_s, joules = self.alone(tuple([state.clock for state in states]))
+        slow = np.array([1.0 / (1.0 - states[tier].share_taken) for tier, _ in self.choices])
+        return alone_s * slow, joules
 
     def seen_bytes(self, payload_bytes: PayloadBytes) -> list[tuple[int, float]]:
         """(option number, payload) of everything that was last seen and means something here."""

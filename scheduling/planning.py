@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,30 +17,11 @@ import numpy.typing as npt
 from scheduling.budget import ComputeBudget
 from scheduling.compiled import CompiledGraph, Ints
 from scheduling.preferences import PolicyConfig
-from scheduling.problem import Floats, Problem
+from scheduling.problem import Floats, Problem, Waits
 from scheduling.search import search
-from scheduling.solver import (
-    AIR_ROWS,
-    BYTES,
-    CAR,
-    CAR_TO_CLOUD,
-    CAR_TO_EDGE,
-    CLOUD_TO_EDGE,
-    CLOUD_TO_EDGE_SITE,
-    DOWN_S,
-    EDGE_TO_CAR,
-    EDGE_TO_CLOUD,
-    LONGEST_S_PER_BYTE,
-    LOSS,
-    PRICE,
-    UP_S,
-    WAN_S,
-    Situation,
-    Weights,
-    evaluate,
-)
+from scheduling.solver import AIR_ROWS, BYTES, CAR, PRICE, Situation, Weights, evaluate, fill_air
 from scheduling.types import ModelVariant, Place, Schedule, StageNode
-from scheduling.workspace import Workspace, make_workspace
+from scheduling.workspace import Workspace, make_box, make_workspace
 
 Bools = npt.NDArray[np.bool_]
 
@@ -103,14 +85,14 @@ class Planner:
 
     def read(self, problem: Problem) -> list[Reading]:
         """One reading a model, in the problem's order."""
-        computers = tuple(state.budget for state in problem.computers)
+        computers = tuple([state.budget for state in problem.computers])
         models = [self.compiled(model, computers) for model in problem.models]
-        run = models[problem.fallback].fallback_run(problem)
+        costs = [compiled.seconds(problem.computers) for compiled in models]
+        run = models[problem.fallback].fallback_run(*costs[problem.fallback])
         shared = _Shared(problem, run, self.config)
-        fallback = problem.fallback_model
         return [
-            Reading(compiled, shared.situation(compiled, model, model is fallback), self, problem, run)
-            for compiled, model in zip(models, problem.models, strict=True)
+            Reading(compiled, model, shared.situation(compiled, model, *cost), self, problem, run)
+            for compiled, model, cost in zip(models, problem.models, costs, strict=True)
         ]
 
 
@@ -128,7 +110,9 @@ class CompiledModel(CompiledGraph):
         self.state_tensors = [(self.number[name], name) for name in self.graph.states if name in self.number]
         self.critical_bytes = self.memory[: self.n_critical].sum(axis=0)
         self._memory_beside: dict[int, Floats] = {}
-        self._workspaces: dict[int, Workspace] = {}
+        self._workspaces: dict[int, tuple[Workspace, Any]] = {}
+        self._names: dict[bytes, tuple[tuple[Place, ...], tuple[str, ...], dict[str, str]]] = {}
+        self._none = np.full(len(self.stages), -1, np.int64), np.full(len(self.tensors), -1, np.int64)
 
     def memory_beside(self, choice: int) -> Floats:
         """`memory` when the critical stages at that choice lie on the car for the fallback anyway."""
@@ -138,21 +122,37 @@ class CompiledModel(CompiledGraph):
             self._memory_beside[choice] = memory
         return self._memory_beside[choice]
 
-    def workspace(self, futures: int) -> Workspace:
-        """The same one every time: nothing is remembered in it, and one search runs at a time."""
+    def workspace(self, futures: int) -> tuple[Workspace, Any]:
+        """It and the box that it comes in. The same one every time: nothing is remembered in it, and one search runs
+        at a time."""
         if futures not in self._workspaces:
-            self._workspaces[futures] = make_workspace(self.arrays, len(self.computers), futures)
+            space = make_workspace(self.arrays, len(self.computers), futures)
+            self._workspaces[futures] = space, make_box(self.arrays, space)
         return self._workspaces[futures]
 
-    def fallback_run(self, problem: Problem) -> FallbackRun:
-        """At the precision with which the car is quickest."""
-        seconds, joules = self.seconds(problem.computers)
-        n = self.n_critical
-        total = {c: float(seconds[:n, c].sum()) for c in self.car_choices}
-        choice = min(total, key=total.__getitem__)
-        return FallbackRun(
-            choice, total[choice], float(joules[:n, choice].sum()), float(self.critical_bytes[choice])
-        )
+    def nothing(self) -> tuple[Ints, Ints]:
+        """No choice (position) and no option (tensor): -1 throughout."""
+        return self._none[0].copy(), self._none[1].copy()
+
+    def names_of(self, choice: Ints, option: Ints) -> tuple[tuple[Place, ...], tuple[str, ...], dict[str, str]]:
+        """(places, precisions, codecs) in graph order and by name."""
+        key = choice.tobytes() + option.tobytes()
+        if key not in self._names:
+            if len(self._names) > 4096:
+                self._names.clear()
+            chosen = [self.choices[c] for c in choice.tolist()]
+            ordered = [chosen[i] for i in self.graph_positions]
+            codecs = {self.tensors[t]: self.options[o][1] for t, o in enumerate(option.tolist()) if o >= 0}
+            self._names[key] = tuple(place for place, _ in ordered), tuple(name for _, name in ordered), codecs
+        places, precisions, codecs = self._names[key]
+        return places, precisions, dict(codecs)
+
+    def fallback_run(self, seconds: Floats, joules: Floats) -> FallbackRun:
+        """At the precision with which the car is quickest. seconds, joules: (position, choice)."""
+        total = seconds[: self.n_critical].sum(axis=0).tolist()
+        choice = min(self.car_choices, key=total.__getitem__)
+        joules_sum = float(joules[: self.n_critical, choice].sum())
+        return FallbackRun(choice, total[choice], joules_sum, float(self.critical_bytes[choice]))
 
 
 class _Shared:
@@ -167,9 +167,9 @@ class _Shared:
         self.memory_limit[CAR] -= run.parameter_bytes
         self.joule_limit = budgets[CAR].power_cap_w * problem.frame_period_s
 
-    def situation(self, compiled: CompiledModel, model: ModelVariant, is_fallback: bool) -> Situation:
+    def situation(self, compiled: CompiledModel, model: ModelVariant, seconds: Floats, joules: Floats) -> Situation:
         problem, config, run = self.problem, self.config, self.run
-        seconds, joules = compiled.seconds(problem.computers)
+        is_fallback = model is problem.fallback_model
         home = np.zeros(len(compiled.tensors), np.int64)
         for number, name in compiled.state_tensors:
             home[number] = int(problem.state_home.get(name, Place.CAR))
@@ -200,22 +200,13 @@ class _Shared:
 
 
 def _air(problem: Problem) -> Floats:
-    forecast, busy, waits = problem.forecast, problem.busy, problem.waits
-    air = np.zeros((AIR_ROWS, len(forecast)))
-    air[:5] = np.array([busy.car_s, busy.edge_s, busy.cloud_s, busy.uplink_s, busy.downlink_s])[:, None]
-    slowest_bps = 8.0 / LONGEST_S_PER_BYTE
-    for row, bps in ((UP_S, forecast.up_bps), (DOWN_S, forecast.down_bps), (WAN_S, forecast.wan_bps)):
-        np.divide(8.0, np.maximum(bps, slowest_bps), out=air[row])
-    np.multiply(0.5, forecast.rtt_s, out=air[EDGE_TO_CAR])
-    np.multiply(0.5, forecast.wan_rtt_s, out=air[CLOUD_TO_EDGE_SITE])
-    air[CAR_TO_EDGE] = air[EDGE_TO_CAR]
-    air[EDGE_TO_CLOUD] = air[CLOUD_TO_EDGE] = air[CLOUD_TO_EDGE_SITE]
-    if waits is not None:
-        air[CAR_TO_EDGE] += waits.edge_s
-        air[CLOUD_TO_EDGE] += waits.edge_s
-        air[EDGE_TO_CLOUD] += waits.cloud_s
-    np.add(air[EDGE_TO_CAR], air[EDGE_TO_CLOUD], out=air[CAR_TO_CLOUD])
-    air[LOSS] = forecast.loss
+    f, busy = problem.forecast, problem.busy
+    waits = problem.waits or Waits.none(len(f))
+    air = np.empty((AIR_ROWS, len(f)))
+    fill_air(
+        air, f.up_bps, f.down_bps, f.wan_bps, f.rtt_s, f.wan_rtt_s, f.loss, waits.edge_s, waits.cloud_s,
+        (float(busy.car_s), float(busy.edge_s), float(busy.cloud_s), float(busy.uplink_s), float(busy.downlink_s)),
+    )  # fmt: skip
     return air
 
 
@@ -223,11 +214,11 @@ class Reading:
     """One model in one situation."""
 
     def __init__(
-        self, compiled: CompiledModel, situation: Situation, planner: Planner, problem: Problem, run: FallbackRun
-    ) -> None:
-        self.compiled, self.situation, self.planner, self.problem = compiled, situation, planner, problem
-        self.fallback = run
-        self.model = next(m for m in problem.models if m.graph is compiled.graph)
+        self, compiled: CompiledModel, model: ModelVariant, situation: Situation, planner: Planner, problem: Problem,
+        run: FallbackRun,
+    ) -> None:  # fmt: skip
+        self.compiled, self.model, self.situation = compiled, model, situation
+        self.planner, self.problem, self.fallback = planner, problem, run
 
     @property
     def is_fallback(self) -> bool:
@@ -235,7 +226,7 @@ class Reading:
 
     def evaluate(self, choice: Ints, option: Ints) -> Estimate:
         """choice: one a position (auxiliary ones are set); option: one a tensor (-1 where it stays)."""
-        tracks = self.compiled.workspace(self.situation.air.shape[1]).tracks
+        tracks = self.compiled.workspace(self.situation.air.shape[1])[0].tracks
         return Estimate(*evaluate(self.compiled.arrays, self.situation, self.planner.weights, choice, option, tracks))
 
     def uniform(self, tier: Place, choice: int | None = None) -> Ints:
@@ -264,42 +255,41 @@ class Reading:
                 if not codec(compiled.tensors[t], name):
                     options[o, PRICE] = math.inf
         limited = s._replace(memory=memory, options=options)
-        return Reading(compiled, limited, self.planner, self.problem, self.fallback)
+        return Reading(compiled, self.model, limited, self.planner, self.problem, self.fallback)
 
-    def search(self, limit: float = math.inf, previous: tuple[Ints, Ints] | None = None, *, last_resort: bool = True) -> Found:
+    def search(
+        self, limit: float = math.inf, previous: tuple[Ints, Ints] | None = None, *, last_resort: bool = True
+    ) -> Found:
         """The best schedule within memory and power whose objective is below `limit`. last_resort: the fallback model
         alone on the car counts as one whatever memory and power say."""
         compiled = self.compiled
-        stages, tensors = len(compiled.stages), len(compiled.tensors)
-        before = previous or (np.full(stages, -1, np.int64), np.full(tensors, -1, np.int64))
-        choice, option = np.full(stages, -1, np.int64), np.full(tensors, -1, np.int64)
+        choice, option = compiled.nothing()
         value, mean_s, unexplored, nodes = search(
-            compiled.arrays, self.situation, self.planner.weights,
-            self.fallback.choice if last_resort and self.is_fallback else -1, *before, choice, option, limit,
-            self.planner.config.max_nodes, compiled.workspace(self.situation.air.shape[1]),
+            compiled.workspace(self.situation.air.shape[1])[1], self.situation, self.planner.weights,
+            self.fallback.choice if last_resort and self.is_fallback else -1, *(previous or compiled.nothing()),
+            choice, option, limit, self.planner.config.max_nodes,
         )  # fmt: skip
         return Found(bool(choice[0] >= 0), choice, option, value, mean_s, unexplored, nodes)
 
     def schedule(
-        self, choice: Ints, option: Ints, latency_s: float, policy: str, *, fallback_at_s: float | None | str = "auto"
+        self, choice: Ints, option: Ints, latency_s: float, policy: str, *, fallback_at_s: float | str | None = "auto"
     ) -> Schedule:
         """In names. fallback_at_s "auto": just in time for the deadline, None for a local schedule."""
         compiled, problem = self.compiled, self.problem
         if fallback_at_s == "auto":
-            local = all(compiled.choices[c][0] == Place.CAR for c in choice[: compiled.n_critical].tolist())
-            local = local and not any(problem.state_home.get(name) for _, name in compiled.state_tensors)
+            tiers = compiled.arrays.choice_tier[choice[: compiled.n_critical]]
+            local = not tiers.any() and not any(problem.state_home.get(name) for _, name in compiled.state_tensors)
             in_time = max(0.0, problem.deadline_s - self.fallback.seconds - self.planner.config.margin_s)
             fallback_at_s = None if local else in_time
-        chosen = [compiled.choices[c] for c in choice.tolist()]
-        ordered = [chosen[i] for i in compiled.graph_positions]
+        place, precisions, codecs = compiled.names_of(choice, option)
         return Schedule(
-            place=tuple(place for place, _ in ordered),
-            codecs={compiled.tensors[t]: compiled.options[o][1] for t, o in enumerate(option.tolist()) if o >= 0},
+            place=place,
+            codecs=codecs,
             fallback_at_s=fallback_at_s,  # type: ignore[arg-type]
             expected_latency_s=float(latency_s),
             policy=policy,
             model=self.model.name,
-            precisions=tuple(precision for _, precision in ordered),
+            precisions=precisions,
         )
 
     def numbers(self, schedule: Schedule) -> tuple[Ints, Ints] | None:

@@ -78,9 +78,7 @@ def useful_choices(g: GraphArrays, s: Situation, tier: Ints, choices: Ints) -> N
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def reduce_costs(
-    g: GraphArrays, s: Situation, w: Weights, tier: Ints, stage: int, base: Floats, a: Refining
-) -> None:
+def reduce_costs(g: GraphArrays, s: Situation, w: Weights, tier: Ints, stage: int, base: Floats, a: Refining) -> None:
     """Reduced cost of every codec option, and the options of each tensor sorted by it. base: when the answer can be
     there at the earliest because of what must go up before `stage` (-1: nothing must)."""
     competing = 0

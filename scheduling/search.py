@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import numba
 import numpy as np
+from numba.typed import List
 
 from scheduling import rows
 from scheduling.borrow import borrow
@@ -37,7 +38,7 @@ from scheduling.solver import (
     assess,
     states_on_car,
 )
-from scheduling.workspace import Placing, Workspace
+from scheduling.workspace import Placing
 
 LEAST_PRICE, LEAST_BYTES, CHAIN_PRICE, CHAIN_BYTES = 0, 1, 2, 3  # columns: see `strands`
 SLOWEST_S_PER_BYTE = 1e-5  # 0.8 Mbit/s: dead futures shall not drown out the others in guesses about a typical one
@@ -68,8 +69,9 @@ def cheapest_by_tier(g: GraphArrays, s: Situation, w: Weights, a: Placing) -> No
 @numba.njit(cache=True, nogil=True, inline="always")
 def strands(g: GraphArrays, s: Situation, w: Weights, typical_up: float, least: Floats, favourite: Ints) -> None:
     """By tensor: least codec price and bytes of its own, and the same of anything on its chain back to a source on
-    the car, when there is such a chain of stages with one input and one output each (a camera and its backbone); inf
-    where there is none. And a favourite codec: the best if everything waits for its upload at a typical rate."""
+    the car, when there is such a chain of stages with one input and one output each that nobody else reads (a camera
+    and its backbone); inf where there is none. And a favourite codec: the best if everything waits for its upload at
+    a typical rate."""
     least[:] = np.inf
     for t in range(g.producer.size):
         cheapest = np.inf
@@ -86,7 +88,8 @@ def strands(g: GraphArrays, s: Situation, w: Weights, typical_up: float, least: 
         inputs = g.input_pointer[i + 1] - g.input_pointer[i]
         if inputs == 1 and g.output_pointer[i + 1] - g.output_pointer[i] == 1:
             x, t = g.input_tensor[g.input_pointer[i]], g.output_tensor[g.output_pointer[i]]
-            if least[x, CHAIN_PRICE] < np.inf:
+            readers = g.reader_pointer[x + 1] - g.reader_pointer[x]  # one upload would serve several chains
+            if readers == 1 and least[x, CHAIN_PRICE] < np.inf:
                 least[t, CHAIN_PRICE] = min(least[t, LEAST_PRICE], least[x, CHAIN_PRICE])
                 least[t, CHAIN_BYTES] = min(least[t, LEAST_BYTES], least[x, CHAIN_BYTES])
 
@@ -179,16 +182,17 @@ def lower_row(g: GraphArrays, s: Situation, a: Placing, i: int, k: int, depth: i
 
 @numba.njit(cache=True, nogil=True)
 def search(
-    graph: GraphArrays, situation: Situation, w: Weights, fallback_choice: int, previous: Ints, previous_option: Ints,
-    chosen: Ints, chosen_option: Ints, limit: float, max_nodes: int, space: Workspace,
+    box: List, situation: Situation, w: Weights, fallback_choice: int, previous: Ints, previous_option: Ints,
+    chosen: Ints, chosen_option: Ints, limit: float, max_nodes: int,
 ) -> tuple[float, float, float, int]:  # fmt: skip
     """Best schedule with an objective below `limit`: (objective, mean latency, lower bound on everything that was not
     explored (inf: all was), nodes). chosen (position) and chosen_option (tensor, -1: does not leave) are filled; the
     objective is `limit` and they are as they were when nothing better exists.
 
     fallback_choice: the one for all stages that is the last resort and exempt from memory and power, -1: none here.
-    previous, previous_option: a schedule worth a try, -1: none.
+    previous, previous_option: a schedule worth a try, -1: none. box: see `workspace.make_box`.
     """
+    graph, space = box[0]
     g, s, choice, option = borrow(graph), borrow(situation), borrow(chosen), borrow(chosen_option)
     a, refining, k_tracks = borrow(space.placing), borrow(space.refining), borrow(space.tracks)
     futures, tensors, n = s.air.shape[1], g.producer.size, g.n_critical

@@ -86,6 +86,30 @@ def make_tracks(stages: int, tensors: int, futures: int) -> Tracks:
 
 
 @numba.njit(cache=True, nogil=True)
+def fill_air(
+    air: Floats, up_bps: Floats, down_bps: Floats, wan_bps: Floats, rtt_s: Floats, wan_rtt_s: Floats, loss: Floats,
+    edge_wait_s: Floats, cloud_wait_s: Floats, busy_s: tuple[float, float, float, float, float],
+) -> None:  # fmt: skip
+    """`Situation.air` of a forecast. busy_s: of car, edge, cloud, uplink, downlink."""
+    slowest_bps = 8.0 / LONGEST_S_PER_BYTE
+    for m in range(up_bps.size):
+        for r in range(5):
+            air[r, m] = busy_s[r]
+        air[UP_S, m] = 8.0 / max(up_bps[m], slowest_bps)
+        air[DOWN_S, m] = 8.0 / max(down_bps[m], slowest_bps)
+        air[WAN_S, m] = 8.0 / max(wan_bps[m], slowest_bps)
+        radio_s, wan_s = 0.5 * rtt_s[m], 0.5 * wan_rtt_s[m]
+        air[EDGE_TO_CAR, m] = radio_s
+        air[CLOUD_TO_EDGE_SITE, m] = wan_s
+        air[CAR_TO_EDGE, m] = radio_s + edge_wait_s[m]
+        air[CAR_TO_CLOUD, m] = radio_s + wan_s + cloud_wait_s[m]
+        air[EDGE_TO_CLOUD, m] = wan_s + cloud_wait_s[m]
+        air[CLOUD_TO_EDGE, m] = wan_s + edge_wait_s[m]
+        air[LOSS, m] = loss[m]
+        air[ZERO, m] = 0.0
+
+
+@numba.njit(cache=True, nogil=True)
 def transfer(
     air: Floats, size: float, encode_s: float, decode_s: float, origin: int, target: int, made: Floats, sent: bool,
     up_end: Floats, free_up: Floats, free_down: Floats, arrival: Floats,

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numba
 import numpy as np
+from numba.typed import List
 
 from scheduling.compiled import GraphArrays, Ints
 from scheduling.problem import Floats
@@ -84,6 +86,15 @@ class Workspace(NamedTuple):
     tracks: Tracks
 
 
+@numba.njit(cache=True)
+def make_box(g: GraphArrays, space: Workspace) -> List:
+    """A typed list with the two as its only element. Handing over one list takes a microsecond, handing over the
+    eighty arrays in it takes ten: what numba does with every array of a call from Python adds up."""
+    box = List()
+    box.append((g, space))
+    return box
+
+
 def make_workspace(g: GraphArrays, tiers: int, futures: int) -> Workspace:
     n, stages, tensors = g.n_critical, g.follows.size, g.producer.size
     options, choices, steps = int(g.option_pointer[-1]), g.choice_tier.size, g.step_kind.size
@@ -113,4 +124,3 @@ def make_workspace(g: GraphArrays, tiers: int, futures: int) -> Workspace:
         arrived=whole(tensors, 3), left=whole(tensors), goes_up=whole(tensors),
     )  # fmt: skip
     return Workspace(placing, refining, make_tracks(n, tensors, futures))
-
