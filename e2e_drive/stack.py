@@ -31,6 +31,8 @@ from scheduling import (
     trace_stages,
 )
 
+_FUTURES_AHEAD = 16  # a later step is known so vaguely that few samples tell as much as many
+
 
 @dataclass(frozen=True)
 class DeadlineConfig:
@@ -116,6 +118,8 @@ class DrivingStack:
     def _perceive(self, frame: SensorFrame) -> tuple[Schedule, Timeline, Mapping[str, Any]]:
         """Decides where the stages run and runs them there; their trajectory waits until it is ready."""
         executor, now_s, futures = self.executor, frame.time_s, self.policy.config.futures
+        period_s, step = executor.config.frame_period_s, self.policy.config.horizon_frames
+        middles_s = [(i + 0.5) * step * period_s for i in range(self.policy.config.horizon_steps)]
         schedule = self._schedule = self.policy.decide(
             Problem(
                 models=executor.models,
@@ -127,7 +131,9 @@ class DrivingStack:
                 busy=executor.busy(now_s),
                 waits=executor.waits(futures, now_s, self._rng),
                 state_home=executor.state_home(now_s),
-                frame_period_s=executor.config.frame_period_s,
+                frame_period_s=period_s,
+                ahead=tuple(self.link.forecast(_FUTURES_AHEAD, ahead_s) for ahead_s in middles_s),
+                ahead_frames=step,
             )
         )
         with torch.inference_mode():

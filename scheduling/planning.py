@@ -257,6 +257,18 @@ class Reading:
         limited = s._replace(memory=memory, options=options)
         return Reading(compiled, self.model, limited, self.planner, self.problem, self.fallback)
 
+    def ending(self, price_s: Floats) -> Reading:
+        """The same problem with a price (tier,) on where the recurrent states end up. All states must have one maker."""
+        makers = {m for m in self.compiled.arrays.state_maker.tolist() if m >= 0}
+        if len(makers) > 1:
+            names = sorted(self.compiled.stages[m].name for m in makers)
+            raise ValueError(f"a horizon needs all states to be made by one stage; received {', '.join(names)}")
+        table = self.situation.stage_price.copy()
+        for maker in makers:
+            table[maker] += price_s[self.compiled.arrays.choice_tier]
+        priced = self.situation._replace(stage_price=table)
+        return Reading(self.compiled, self.model, priced, self.planner, self.problem, self.fallback)
+
     def search(
         self, limit: float = math.inf, previous: tuple[Ints, Ints] | None = None, *, last_resort: bool = True
     ) -> Found:

@@ -21,12 +21,20 @@ class PolicyConfig:
     per_switch_s: float = 0.001  # for every state that moves, beside what its transfer takes
     # what running the whole network at a precision is worth; a stage pays by its share of the FLOPs
     precision_price_s: Mapping[str, float] = field(default_factory=lambda: {"int8": 2e-3})
+    # receding horizon: steps of the link ahead that count, and frames a step (0 steps: the present frame alone)
+    horizon_steps: int = 0
+    horizon_frames: int = 10
     max_nodes: int = 2_000_000  # of the search tree; when it is reached the best so far and a bound are given
 
     def __post_init__(self) -> None:
         if self.futures < 1 or self.max_nodes < 1:
             raise ValueError(
                 f"futures and max_nodes must be at least 1, received futures={self.futures}, max_nodes={self.max_nodes}"
+            )
+        if self.horizon_steps < 0 or self.horizon_frames < 1:
+            raise ValueError(
+                "horizon_steps must not be negative and horizon_frames at least 1, received "
+                f"{self.horizon_steps} and {self.horizon_frames}"
             )
         if not 0.0 < self.tail_share <= 1.0:
             raise ValueError(f"tail_share must lie in (0, 1], received {self.tail_share}")

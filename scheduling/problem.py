@@ -48,6 +48,8 @@ class Problem:
     forecast: M futures of the link; waits: of the queues, the same M. deadline_s: after capture.
     previous: the schedule before this one. payload_bytes: what tensors last weighed. busy: see `Busy`.
     state_home: where each recurrent tensor lies (absent: on the car). frame_period_s: between two frames.
+    ahead: what the link may be like later on, one forecast a step; each step stands for `ahead_frames` frames. Where the
+    memory ends up now decides what those frames cost (receding horizon).
     """
 
     models: tuple[ModelVariant, ...]
@@ -61,6 +63,8 @@ class Problem:
     waits: Waits | None = None
     state_home: Mapping[str, Place] = field(default_factory=dict)
     frame_period_s: float = 0.1
+    ahead: tuple[LinkForecast, ...] = ()
+    ahead_frames: int = 1
 
     def __post_init__(self) -> None:
         if not self.models or not -len(self.models) <= self.fallback < len(self.models):
@@ -69,6 +73,8 @@ class Problem:
             raise ValueError(f"computers of the car, the edge and perhaps the cloud, received {len(self.computers)}")
         if self.deadline_s <= 0 or self.frame_period_s <= 0:
             raise ValueError(f"deadline_s and frame_period_s must be positive, received {self}")
+        if self.ahead_frames < 1:
+            raise ValueError(f"a step ahead stands for at least one frame, received ahead_frames={self.ahead_frames}")
         if self.waits is not None and len(self.waits.edge_s) != len(self.forecast):
             raise ValueError(f"one wait a future: {len(self.forecast)} futures, {len(self.waits.edge_s)} waits")
 

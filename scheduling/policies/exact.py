@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+
+import numpy as np
 
 from scheduling.compiled import Ints
 from scheduling.planning import Planner, Reading
 from scheduling.policies.base import Policy, PolicyConfig
-from scheduling.problem import Problem
-from scheduling.types import Schedule
+from scheduling.problem import Busy, Floats, Problem
+from scheduling.types import Place, Schedule
 
 
 class ExactPolicy(Policy):
@@ -26,6 +29,9 @@ class ExactPolicy(Policy):
 
     def decide(self, problem: Problem) -> Schedule:
         readings = self.planner.read(problem)
+        if problem.ahead:
+            value = self.cost_to_go(problem)
+            readings = [reading.ending(value) for reading in readings]
         last_resort = readings.pop(problem.fallback)
         best, best_s, bound, nodes = last_resort, math.inf, math.inf, 0
         for reading in (last_resort, *readings):
@@ -37,6 +43,27 @@ class ExactPolicy(Policy):
         schedule = best.schedule(chosen.choice, chosen.option, chosen.latency_s, self.name)
         self._last = schedule, (chosen.choice, chosen.option)
         return schedule
+
+    def cost_to_go(self, problem: Problem) -> Floats:
+        """(tier,) V(k): what the frames ahead cost if the states lie at tier k when the present one is done.
+
+        V_t(k) = min over schedules that end with the states at j of F c_t(k) + V_{t+1}(j), backwards from V = 0 behind
+        the last step; F frames a step. The transfer from k to j is part of c_t(k) (Bellman, Dynamic Programming, 1957).
+        """
+        tiers, frames = len(problem.computers), problem.ahead_frames
+        states = {name for model in problem.models for name in model.graph.states}
+        value = np.zeros(tiers)
+        for forecast in reversed(problem.ahead):
+            step = replace(problem, forecast=forecast, busy=Busy(), waits=None, previous=None, ahead=())
+            before = np.empty(tiers)
+            for k in range(tiers):
+                there = replace(step, state_home=dict.fromkeys(states, Place(k)))
+                best_s = math.inf
+                for reading in self.planner.read(there):
+                    best_s = reading.ending(value / frames).search(best_s).objective_s
+                before[k] = frames * best_s
+            value = before
+        return value
 
     def _before(self, reading: Reading, previous: Schedule | None) -> tuple[Ints, Ints] | None:
         if previous is None:

@@ -203,19 +203,52 @@ def test_a_smaller_model_drives_when_the_big_one_would_be_late():
 
 def test_the_memory_does_not_hop_for_a_trifle():
     """A state that lies at the edge keeps its stage there when the tiers are as good as equal."""
-    stages = camera_graph().stages
-    graph = replace(
-        camera_graph(),
-        stages=tuple(replace(s, inputs=(*s.inputs, "memory")) if s.name == "bev_encoder" else s for s in stages),
-        sources=camera_graph().sources | {"memory": 400_000},
-        states={"memory": "bev"},
-    )
+    graph = memory_graph()
     computers = (computer("car", 5e10), computer("edge", 1e12), computer("cloud", 1e12))
     forecast = replace(certain_forecast(up=1e8, rtt=0.005), wan_rtt_s=np.array([1e-4]))
-    encoder = [s.name for s in stages].index("bev_encoder")
+    encoder = [s.name for s in graph.stages].index("bev_encoder")
     for home in (EDGE, Place.CLOUD):
         problem = problem_of(forecast, 0.2, computers, (net(graph),), state_home={"memory": home})
         assert ExactPolicy().decide(problem).place[encoder] == home
+
+
+def memory_graph(size=400_000):
+    stages = camera_graph().stages
+    return replace(
+        camera_graph(),
+        stages=tuple(replace(s, inputs=(*s.inputs, "memory")) if s.name == "bev_encoder" else s for s in stages),
+        sources=camera_graph().sources | {"memory": size},
+        states={"memory": "bev"},
+    )
+
+
+def test_the_horizon_is_the_best_sequence_of_tiers():
+    """Every sequence of homes for the memory, each frame solved with its encoder held there."""
+    rng = np.random.default_rng(7)
+    encoder = [s.name for s in camera_graph().stages].index("bev_encoder")
+    moved = 0
+    for _ in range(6):
+        ahead = (random_forecast(rng, 6), random_forecast(rng, 6))
+        home = Place(int(rng.integers(3)))
+        models = (net(memory_graph()),)
+        problem = problem_of(random_forecast(rng, 6), 0.2, models=models, state_home={"memory": home})
+        planner = Planner(PolicyConfig())
+
+        def cost(forecast, origin, target, problem=problem, planner=planner):
+            step = replace(problem, forecast=forecast, state_home={"memory": origin})
+            reading = planner.read(step)[0]
+            held = reading.allow(stage=lambda node, tier, _: node.name != "bev_encoder" or tier == target)
+            return held.search(last_resort=target == CAR).objective_s
+
+        least = min(
+            cost(problem.forecast, home, a) + 3 * cost(ahead[0], a, b) + 3 * cost(ahead[1], b, c)
+            for a, b, c in itertools.product(Place, repeat=3)
+        )
+        policy = ExactPolicy()
+        chosen = policy.decide(replace(problem, ahead=ahead, ahead_frames=3))
+        assert policy.last_objective_s == pytest.approx(least, abs=1e-9)
+        moved += chosen.place[encoder] != ExactPolicy().decide(problem).place[encoder]
+    assert moved > 0  # looking ahead does make a difference
 
 
 def test_the_same_problem_twice_is_the_same_schedule():
