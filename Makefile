@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.installed
 SEED   ?= 0
 ARGS   ?=
 
-.PHONY: setup drive world test test-slow oracle soak fuzz stranger lint bench collect train clean
+.PHONY: setup drive world test test-slow oracle soak fuzz stranger lint bench figures collect train clean
 
 setup: $(STAMP)
 
@@ -17,7 +17,7 @@ setup: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet -c constraints.txt torch
-	$(PIP) install --quiet -c constraints.txt -e '.[dev,train]'
+	$(PIP) install --quiet -c constraints.txt -e '.[dev,train,bench]'
 	touch $@
 
 drive: $(STAMP)  ## the first drive: SEED=0..., ARGS='link=off' for any override
@@ -47,8 +47,11 @@ stranger: $(STAMP)  ## a script of plain `import carla`: 50 vehicles, 30 walkers
 lint: $(STAMP)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-bench: $(STAMP)
-	$(BIN)/e2e-drive bench scheduler && $(BIN)/e2e-drive bench world && $(BIN)/e2e-drive bench drive
+bench: $(STAMP)  ## every benchmark, one after the other: about half an hour
+	for name in scheduler budget link policies fleet codecs world drive; do $(BIN)/e2e-drive bench $$name || exit; done
+
+figures: $(STAMP)  ## the figures of docs/scheduling.md, from a run of the policies
+	$(BIN)/e2e-drive bench policies && cp outputs/bench/policies.svg outputs/bench/placement.svg docs/
 
 collect: $(STAMP)  ## the privileged expert drives and records the training logs
 	$(BIN)/e2e-drive collect $(ARGS)
