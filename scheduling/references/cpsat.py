@@ -48,6 +48,7 @@ def _solve(program: Formulation, time_limit_s: float) -> Solved:
             model.add_decision_strategy([variables[v]], cp_model.CHOOSE_FIRST, value)
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
+    solver.parameters.linearization_level = 2  # without its relaxation some one-stage problems take minutes
     solver.parameters.max_time_in_seconds = time_limit_s
     status = solver.solve(model)
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
