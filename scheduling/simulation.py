@@ -15,8 +15,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -132,11 +133,9 @@ def true_forecast(trace: LinkTrace, now_s: float, life_s: float) -> LinkForecast
     state = next((state for state in map(trace.at, times_s) if state.available and state.up_bps > 0.0), UNAVAILABLE)
     up, down = (8.0 * trace.bytes_between(now_s, now_s + life_s, is_up) / life_s for is_up in (True, False))
     loss = state.loss if up > 0.0 else 1.0
-    columns = (up, down, state.rtt_s, loss)
-    return LinkForecast(
-        *(np.array([value]) for value in columns), rsu=state.rsu,
-        wan_rtt_s=np.array([state.wan_rtt_s]), wan_bps=np.array([state.wan_bps]),
-    )  # fmt: skip
+    one = (np.array([value]) for value in (up, down, state.rtt_s, loss, state.wan_rtt_s, state.wan_bps))
+    up_bps, down_bps, rtt_s, losses, wan_rtt_s, wan_bps = one
+    return LinkForecast(up_bps, down_bps, rtt_s, losses, state.rsu, wan_rtt_s=wan_rtt_s, wan_bps=wan_bps)
 
 
 def simulate(
@@ -183,8 +182,9 @@ def simulate(
         if keep:
             schedules.append(schedule)
             timelines.append(timeline)
-    columns = [np.array(column) for column in zip(*rows, strict=True)]
-    return Frames(*columns, schedules=tuple(schedules), timelines=tuple(timelines))
+    names = [field.name for field in fields(Frames)][: len(rows[0])]
+    columns: dict[str, Any] = dict(zip(names, map(np.array, zip(*rows, strict=True)), strict=True))
+    return Frames(**columns, schedules=tuple(schedules), timelines=tuple(timelines))
 
 
 class _Quality:

@@ -97,7 +97,8 @@ class PoliciesBenchConfig:
     @classmethod
     def from_options(cls, **options: Any) -> PoliciesBenchConfig:
         """Lists, as configuration files have them, become tuples."""
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in options.items()})
+        tuples: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in options.items()}
+        return cls(**tuples)
 
 
 def run(config: PoliciesBenchConfig | None = None, out: Path | None = None) -> dict[str, Any]:
@@ -245,7 +246,8 @@ def _row(group: Group, name: str, drives: list[Frames], frames: Frames, sample: 
 def join(drives: Sequence[Frames]) -> Frames:
     """One after the other."""
     names = [field.name for field in fields(Frames) if field.name not in ("schedules", "timelines")]
-    return Frames(*(np.concatenate([getattr(frames, name) for frames in drives]) for name in names))
+    columns: dict[str, Any] = {name: np.concatenate([getattr(frames, name) for frames in drives]) for name in names}
+    return Frames(**columns)
 
 
 def block_indices(drives: Sequence[Frames], rng: np.random.Generator) -> npt.NDArray[np.int64]:

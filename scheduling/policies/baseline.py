@@ -8,6 +8,7 @@ that suits the link best (the papers send raw or 8-bit tensors), and predictions
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -26,14 +27,17 @@ Plan = tuple[Ints, Ints]  # (choice by position, option by tensor)
 class BaselinePolicy(Policy):
     """fallback: give it the local fallback just in time for the deadline, which ours has, too."""
 
+    OWN_OPTIONS: ClassVar[tuple[str, ...]] = ("fallback",)  # beside those of the objective
+
     def __init__(self, config: PolicyConfig | None = None, *, fallback: bool = False) -> None:
         super().__init__(config)
         self.planner = Planner(self.config)
         self.fallback = fallback
 
     @classmethod
-    def configured(cls, *, fallback: bool = False, **options: object) -> Policy:
-        return cls(PolicyConfig(**options), fallback=fallback)  # type: ignore[arg-type]
+    def configured(cls, **options: object) -> Policy:
+        own: dict[str, Any] = {name: options.pop(name) for name in cls.OWN_OPTIONS if name in options}
+        return cls(PolicyConfig(**options), **own)  # type: ignore[arg-type]
 
     def schedule(self, reading: Reading, plan: Plan) -> Schedule:
         """In names, with the fallback if this policy has one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scheduling.planning import Reading
-from scheduling.policies.base import Policy, PolicyConfig
+from scheduling.policies.base import PolicyConfig
 from scheduling.policies.baseline import BaselinePolicy, Crossings, Plan, certain, within_limits
 from scheduling.problem import Problem
 from scheduling.solver import PRICE
@@ -21,16 +21,13 @@ class TurboIlpPolicy(BaselinePolicy):
     """
 
     name = "turbo_ilp"
+    OWN_OPTIONS = ("fallback", "pessimism")
 
     def __init__(self, config: PolicyConfig | None = None, *, fallback: bool = False, pessimism: float = 0.9) -> None:
         super().__init__(config, fallback=fallback)
         if not 0.0 < pessimism < 1.0:
             raise ValueError(f"pessimism must lie in (0, 1), received {pessimism}")
         self.pessimism = pessimism
-
-    @classmethod
-    def configured(cls, *, fallback: bool = False, pessimism: float = 0.9, **options: object) -> Policy:
-        return cls(PolicyConfig(**options), fallback=fallback, pessimism=pessimism)  # type: ignore[arg-type]
 
     def decide(self, problem: Problem) -> Schedule:
         readings = certain(self.planner, problem, self.pessimism)

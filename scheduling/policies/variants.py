@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from scheduling.policies.base import Policy, PolicyConfig
 from scheduling.policies.exact import ExactPolicy
@@ -22,8 +23,9 @@ class StaticDeadlinePolicy(ExactPolicy):
         self.deadline_s = deadline_s
 
     @classmethod
-    def configured(cls, *, deadline_s: float = 0.1, **options: object) -> Policy:
-        return cls(PolicyConfig(**options), deadline_s=deadline_s)  # type: ignore[arg-type]
+    def configured(cls, **options: object) -> Policy:
+        own: dict[str, Any] = {"deadline_s": options.pop("deadline_s")} if "deadline_s" in options else {}
+        return cls(PolicyConfig(**options), **own)  # type: ignore[arg-type]
 
     def decide(self, problem: Problem) -> Schedule:
         return super().decide(replace(problem, deadline_s=self.deadline_s))
