@@ -21,11 +21,14 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
+from e2e_drive.bench.policies import component, computers_of
 from e2e_drive.study import study_graph
+from planner import SINKS, DrivingModel, ModelConfig
 from planner.study import StudyConfig
-from scheduling import ComputeBudget, ExactPolicy, PolicyConfig, RadioConfig, RadioLink
+from scheduling import ComputeBudget, ExactPolicy, LinkModel, PolicyConfig, trace_stages
 from scheduling.exhaustive import enumerate_all, evaluate, random_problem
 from scheduling.link.drive import drive_geometry
 from scheduling.problem import Busy, Problem, Waits
@@ -47,7 +50,7 @@ _PERIOD_S = 0.1
 class SchedulerBenchConfig:
     decisions: int = 1000  # timed, of each size
     drive_limit_s: float = 120.0  # of deciding, of each size; then it must do with fewer decisions
-    instances: int = 10_000  # random small problems against enumeration
+    gap_instances: int = 10_000  # random small problems against enumeration
     compared: int = 2  # moments of the drive at which HiGHS and CP-SAT run too
     highs_limit_s: float = 20.0  # a moment
     cpsat_limit_s: float = 20.0
@@ -56,11 +59,14 @@ class SchedulerBenchConfig:
     min_cuts: int = 30
     futures: int = 64
     backbone: str = "convnext_base"  # heavy enough for a car's computer that the answer is not always "all on the car"
-    condition: str = "urban"  # of `scheduling.link.drive`
+    condition: str = "urban"  # of link and street: `configs/link`, `scheduling.link.drive`
+    soc: str = "xavier"
+    edge: str = "l40s"
+    cloud: str = "a100"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("decisions", "instances", "compared", "few_futures", "min_cuts", "futures"):
+        for name in ("decisions", "gap_instances", "compared", "few_futures", "min_cuts", "futures"):
             if getattr(self, name) < 1:
                 raise ValueError(f"scheduler bench: {name} must be at least 1, received {getattr(self, name)}")
         for name in ("drive_limit_s", "highs_limit_s", "cpsat_limit_s", "few_limit_s"):
@@ -72,12 +78,12 @@ Moment = tuple[Problem, float, float]  # problem, seconds of our decision, its o
 
 
 def moments(
-    graph: StageGraph, computers: Sequence[ComputeBudget], radio: RadioConfig, config: SchedulerBenchConfig
+    graph: StageGraph, computers: Sequence[ComputeBudget], config: SchedulerBenchConfig
 ) -> Iterator[tuple[Problem, Callable[[Schedule], None]]]:
     """(problem, what to call with the decision) every 0.1 s of a drive. The memory lies where the last decision put
     its stage; waits, deadlines and what is still in flight are drawn."""
     rng = np.random.default_rng([config.seed, len(graph.stages)])
-    link = RadioLink(radio)
+    link: LinkModel = component("link", config.condition, config.seed)
     model = ModelVariant("study", graph)
     makers = {
         state: next(i for i, stage in enumerate(graph.stages) if output in stage.outputs)
@@ -121,15 +127,13 @@ class Drive:
     kept: list[Moment]  # for the other solvers
 
 
-def drive(
-    graph: StageGraph, computers: Sequence[ComputeBudget], radio: RadioConfig, config: SchedulerBenchConfig
-) -> Drive:
+def drive(graph: StageGraph, computers: Sequence[ComputeBudget], config: SchedulerBenchConfig) -> Drive:
     policy = ExactPolicy(PolicyConfig(futures=config.futures))
     times, gaps, remote, kept = [], [], 0, []
     every = max(1, config.decisions // config.min_cuts)
     stages = len(graph.stages)
     with tqdm(total=config.decisions, desc=f"{stages} stages", unit="decision", leave=False) as bar:
-        for i, (problem, decided) in enumerate(moments(graph, computers, radio, config)):
+        for i, (problem, decided) in enumerate(moments(graph, computers, config)):
             start_ns = time.perf_counter_ns()
             schedule = policy.decide(problem)
             seconds = (time.perf_counter_ns() - start_ns) * 1e-9
@@ -200,6 +204,14 @@ class Comparison:
         return float(np.median(self.seconds) / np.median(self.ours_s))
 
 
+def model_graph(config: ModelConfig) -> StageGraph:
+    """The stage graph of a driving model of that configuration; weights do not matter."""
+    model = DrivingModel(config).eval()
+    sources = {f"image[{c.name}]": torch.zeros(1, 3, c.height, c.width, dtype=torch.uint8) for c in config.rig.cameras}
+    sources |= {"speed": torch.zeros(1, 1), "command": torch.zeros(1, 5)}
+    return trace_stages(model.stages, sources, SINKS)
+
+
 def with_fewer_futures(moment: Moment, futures: int) -> Moment:
     """The same moment and our decision with the first few of its futures."""
     problem, policy = moment[0], ExactPolicy()
@@ -252,21 +264,15 @@ def against_general_solvers(
     return metrics, rows
 
 
-def run(
-    car: ComputeBudget,
-    edge: ComputeBudget,
-    cloud: ComputeBudget,
-    radio: RadioConfig | None = None,
-    config: SchedulerBenchConfig | None = None,
-) -> dict[str, Any]:
+def run(config: SchedulerBenchConfig | None = None) -> dict[str, Any]:
     """{"metrics": {id: number}, "rows": [...]}"""
     config = config or SchedulerBenchConfig()
-    radio = radio or RadioConfig(seed=config.seed)
+    computers = computers_of(config.soc, config.edge, config.cloud, config.seed)
     metrics: dict[str, float] = {}
     rows: list[dict[str, Any]] = []
     for stages, shape in SIZES.items():
         graph = study_graph(StudyConfig(backbone=config.backbone, **shape))
-        driven = drive(graph, (car, edge, cloud), radio, config)
+        driven = drive(graph, computers, config)
         metrics[f"decide_us_p50_{stages}"] = 1e6 * float(np.percentile(driven.times_s, 50))
         metrics[f"decide_us_p99_{stages}"] = 1e6 * float(np.percentile(driven.times_s, 99))
         metrics[f"proven_share_{stages}"] = float(np.mean(np.array(driven.gaps_s) == 0.0))
@@ -293,7 +299,7 @@ def run(
             found, more = against_general_solvers(stages, driven.kept, config)
             metrics |= found
             rows += more
-    metrics["max_gap"], remote = max_gap(config.instances, config.seed)
-    metrics["max_gap_instances"] = config.instances
-    metrics["max_gap_remote_share"] = remote / config.instances
+    metrics["max_gap"], remote = max_gap(config.gap_instances, config.seed)
+    metrics["max_gap_instances"] = config.gap_instances
+    metrics["max_gap_remote_share"] = remote / config.gap_instances
     return {"metrics": metrics, "rows": rows}

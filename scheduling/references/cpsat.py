@@ -3,6 +3,8 @@ shares of memory and power in billionths."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from ortools.sat.python import cp_model
 
 from scheduling.preferences import PolicyConfig
@@ -29,7 +31,7 @@ def _solve(program: Formulation, time_limit_s: float) -> Solved:
     ]
     unit = [1.0 if binary else 1.0 / _UNITS for binary in program.binary]  # what one step of a variable is worth
 
-    def whole(expression: Linear, scale: float) -> cp_model.LinearExpr:
+    def whole(expression: Linear, scale: float) -> Any:
         names = [v for v, c in expression.terms.items() if c]
         coefficients = [round(expression.terms[v] * unit[v] * scale) for v in names]
         return cp_model.LinearExpr.weighted_sum([variables[v] for v in names], coefficients)
@@ -42,10 +44,11 @@ def _solve(program: Formulation, time_limit_s: float) -> Solved:
             row.only_enforce_if([variables[v] if needed else variables[v].negated() for v, needed in given])
     largest = sum(abs(c) * program.upper[v] for v, c in program.objective.terms.items())
     model.minimize(whole(program.objective, _LARGEST / max(largest, 1e-9)))
+    first, highest, lowest = cp_model.CHOOSE_FIRST, cp_model.SELECT_MAX_VALUE, cp_model.SELECT_MIN_VALUE
     for v, binary in enumerate(program.binary):  # in the order of decisions: what follows from them comes later
         if binary:
-            value = cp_model.SELECT_MAX_VALUE if v in program.group else cp_model.SELECT_MIN_VALUE
-            model.add_decision_strategy([variables[v]], cp_model.CHOOSE_FIRST, value)
+            value: Any = highest if v in program.group else lowest
+            model.add_decision_strategy([variables[v]], first, value)  # type: ignore[arg-type]
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
     solver.parameters.linearization_level = 2  # without its relaxation some one-stage problems take minutes

@@ -9,6 +9,7 @@ Means exactly what `scheduling.exhaustive` says (which checks it in the tests); 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from scheduling.codecs import CODECS
 from scheduling.preferences import PolicyConfig
 from scheduling.problem import Problem
 from scheduling.references.facts import CAR, CLOUD, EDGE, Facts, FallbackRun, parameter_bytes, working_bytes
-from scheduling.types import Place, Schedule
+from scheduling.types import Place, Schedule, StageNode
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -80,12 +81,12 @@ def arrays(facts: Facts, fallback: FallbackRun) -> Arrays:
     forecast, futures = problem.forecast, len(problem.forecast)
     free = facts.free_at_s()
 
-    def critical(value: object) -> Floats:
-        table = [[value(s, p, q) for p, q in pairs] for s in facts.critical]  # type: ignore[operator]
+    def critical(value: Callable[[StageNode, Place, str], float]) -> Floats:
+        table = [[value(s, p, q) for p, q in pairs] for s in facts.critical]
         return np.array(table, np.float64).reshape(len(facts.critical), len(pairs))
 
-    def auxiliary(value: object) -> Floats:
-        table = [[value(s, p, q) for p, q in defaults] for s in facts.auxiliary]  # type: ignore[operator]
+    def auxiliary(value: Callable[[StageNode, Place, str], float]) -> Floats:
+        table = [[value(s, p, q) for p, q in defaults] for s in facts.auxiliary]
         return np.array(table, np.float64).reshape(len(facts.auxiliary), len(defaults))
 
     def ints(values: list[int]) -> Ints:
@@ -138,12 +139,12 @@ def arrays(facts: Facts, fallback: FallbackRun) -> Arrays:
 
 
 @njit(cache=True)
-def _over(payload, rate):  # type: ignore[no-untyped-def]
+def _over(payload, rate):
     return 8.0 * payload / rate if rate > 0.0 else np.inf
 
 
 @njit(cache=True)
-def _fetch(a, t, place, home, option, at, sent, free, future):  # type: ignore[no-untyped-def]
+def _fetch(a, t, place, home, option, at, sent, free, future):
     """When tensor t is at that place; -1 in `at` and `sent` means not yet."""
     if at[t, place] < 0.0:
         o = a.option_start[t] + option[t]
@@ -167,7 +168,7 @@ def _fetch(a, t, place, home, option, at, sent, free, future):  # type: ignore[n
 
 
 @njit(cache=True)
-def _answer(a, pair, home, option, m, at, sent):  # type: ignore[no-untyped-def]
+def _answer(a, pair, home, option, m, at, sent):
     """(R_m, end of the last critical stage on the car)"""
     n, free, future = len(pair), a.free_s.copy(), a.futures[m]
     at[:], sent[:] = -1.0, -1.0
@@ -192,7 +193,7 @@ def _answer(a, pair, home, option, m, at, sent):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _objective(a, pair, place, home, leaves, option, at, sent, late):  # type: ignore[no-untyped-def]
+def _objective(a, pair, place, home, leaves, option, at, sent, late):
     """(objective, mean latency) of one schedule; place, home, leaves as `_follow` leaves them."""
     n, futures = len(pair), len(a.futures)
     price, joules, remote = 0.0, 0.0, a.states_away
@@ -236,7 +237,7 @@ def _objective(a, pair, place, home, leaves, option, at, sent, late):  # type: i
 
 
 @njit(cache=True)
-def _follow(a, pair, place, home, leaves):  # type: ignore[no-untyped-def]
+def _follow(a, pair, place, home, leaves):
     """Fills in the places of all stages, the homes of tensors and which of them leave their tier."""
     n, auxiliary = len(pair), len(a.leader)
     for v in range(n):
@@ -255,7 +256,7 @@ def _follow(a, pair, place, home, leaves):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _fits(a, pair, place):  # type: ignore[no-untyped-def]
+def _fits(a, pair, place):
     """Memory and power; the pure fallback always fits."""
     n, auxiliary = len(pair), len(a.leader)
     pure, joules = True, 0.0
@@ -282,7 +283,7 @@ def _fits(a, pair, place):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _enumerate(a):  # type: ignore[no-untyped-def]
+def _enumerate(a):
     """(objective, pairs (n,), codecs (T,) as positions among a tensor's options, schedules looked at)"""
     n, tensors, pairs = len(a.input_start) - 1, len(a.maker), len(a.pair_place)
     place, home = np.zeros(n + len(a.leader), np.int64), np.zeros(tensors, np.int64)
@@ -318,7 +319,7 @@ def _enumerate(a):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _evaluate(a, pair, option):  # type: ignore[no-untyped-def]
+def _evaluate(a, pair, option):
     """(objective, mean latency, whether it fits)"""
     tensors = len(a.maker)
     place, home, leaves = np.zeros(len(pair) + len(a.leader), np.int64), option.copy(), np.zeros(tensors, np.bool_)

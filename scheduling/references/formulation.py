@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from scheduling.codecs import CODECS
 from scheduling.preferences import PolicyConfig
@@ -60,7 +61,12 @@ class Formulation(Program):
             self.equal(self._sum(stage, lambda *_: 1.0), 1.0)
             for place in facts.tiers:
                 here = self.at[stage.name, place] = self.switch()
-                self.equal(var(here), self._sum(stage, lambda p, _, place=place: float(p == place)))
+                self.equal(
+                    var(here),
+                    Linear(
+                        dict.fromkeys((self.pick[(stage.name, *pair)] for pair in self.pairs if pair[0] == place), 1.0)
+                    ),
+                )
         for stage in facts.auxiliary:
             leader = facts.leader(stage)
             for place in facts.tiers:
@@ -97,6 +103,9 @@ class Formulation(Program):
             if tensor in facts.graph.sinks:
                 self.at_least(var(leaves), 1.0 - var(self._home(tensor, CAR)))
 
+    def _precision_price_s(self, stage: StageNode, _: Place, precision: str) -> float:
+        return self.facts.precision_price_s(stage, precision)
+
     def _coded(self, tensor: str, value: Callable[[str], float]) -> Linear:
         """value(codec) of the codec chosen; 0 for a tensor that stays."""
         return Linear({self.codec[tensor, name]: value(name) for name in self.facts.codecs(tensor)})
@@ -127,7 +136,7 @@ class Formulation(Program):
         cap_j = self.problem.computers[CAR].budget.power_cap_w * self.problem.frame_period_s
         self.car_j = Linear()
         for stage in facts.critical:
-            self.car_j += self._sum(stage, lambda p, q, stage=stage: facts.joules(stage, p, q))
+            self.car_j += self._sum(stage, partial(facts.joules, stage))
         for stage in facts.auxiliary:
             self.car_j += var(self.at[stage.name, CAR]) * facts.joules(stage, CAR, facts.default_precision(CAR))
         self.at_least(1.0, self.car_j * (1.0 / cap_j), unless=[pure])
@@ -228,7 +237,7 @@ class Formulation(Program):
             start = self.number(horizon)
             for tensor in dict.fromkeys(stage.inputs):
                 fetch(tensor, stage, start)
-            end = start + self._sum(stage, lambda p, q, stage=stage: facts.seconds(stage, p, q))
+            end = start + self._sum(stage, partial(facts.seconds, stage))
             for place in facts.tiers:
                 here = self.at[stage.name, place]
                 later(start, free[place.name], [here])
@@ -251,9 +260,9 @@ class Formulation(Program):
         futures, deadline_s = len(self.problem.forecast), self.problem.deadline_s
         total = Linear(constant=facts.model.quality_price_s) + self.car_j * c.per_joule_s
         for stage in facts.critical:
-            total += self._sum(stage, lambda _, q, stage=stage: facts.precision_price_s(stage, q))
+            total += self._sum(stage, partial(self._precision_price_s, stage))
         for tensor in facts.tensors:
-            total += self._coded(tensor, lambda codec, tensor=tensor: facts.crossing_price_s(tensor, codec))
+            total += self._coded(tensor, partial(facts.crossing_price_s, tensor))
         for state, output in facts.graph.states.items():
             stays = self.at[facts.maker[output].name, facts.source_home(state)]
             total += (1.0 - var(stays)) * c.per_switch_s
@@ -304,15 +313,15 @@ class Formulation(Program):
         """The schedule that a solution's values mean."""
         facts = self.facts
         chosen = {
-            s.name: max(self.pairs, key=lambda pair, s=s: values[self.pick[(s.name, *pair)]]) for s in facts.critical
-        }  # fmt: skip
+            stage: (place, precision)
+            for (stage, place, precision), variable in self.pick.items()
+            if values[variable] > 0.5
+        }
         where = facts.complete({name: place for name, (place, _) in chosen.items()})
+        crossing = facts.crossing(where)
         return Schedule(
             place=tuple(where[s.name] for s in facts.graph.stages),
-            codecs={
-                t: max(facts.codecs(t), key=lambda codec, t=t: values[self.codec[t, codec]])
-                for t in facts.crossing(where)
-            },
+            codecs={t: c for (t, c), v in self.codec.items() if values[v] > 0.5 and t in crossing},
             fallback_at_s=self.fallback.due_s if facts.remote(where) else None,
             expected_latency_s=math.nan,
             policy=policy,

@@ -60,21 +60,24 @@ def random_forecast(rng: np.random.Generator, futures: int) -> LinkForecast:
 def random_computer(rng: np.random.Generator, tier: Place, precisions: int = 2) -> BudgetState:
     """A computer of that tier's class with up to so many precisions, sometimes short of memory or power."""
     flops = {Place.CAR: 4e10, Place.EDGE: 1e12, Place.CLOUD: 5e12}[tier] * rng.lognormal(0.0, 0.6)
-    speeds = {"fp32_flops": flops, "fp16_flops": 1.7 * flops, "int8_ops": 2.4 * flops}
+    speeds = {"fp32": flops, "fp16": 1.7 * flops, "int8": 2.4 * flops}
     kept = rng.choice(3, min(precisions, int(rng.integers(1, 4))), replace=False)
     supported = [list(speeds)[i] for i in kept]
+    rates = {name: value if name in supported else 0.0 for name, value in speeds.items()}
     power_w = float(rng.uniform(5.0, 40.0))
     tight_memory, tight_power = rng.random() < 0.2, tier == Place.CAR and rng.random() < 0.3
     budget = ComputeBudget(
         name=tier.name.lower(),
-        **{name: value if name in supported else 0.0 for name, value in speeds.items()},
+        fp32_flops=rates["fp32"],
+        fp16_flops=rates["fp16"],
+        int8_ops=rates["int8"],
         bandwidth_bps=1e11 * float(rng.lognormal(0.0, 0.3)),
         memory_bytes=float(rng.uniform(1e7, 1e8)) if tight_memory else 4e9,
         power_w=power_w,
         compute_efficiency=float(rng.uniform(0.2, 0.9)),
         memory_efficiency=0.6,
         kernel_s=float(rng.uniform(1e-5, 3e-4)),
-        precision=supported[0].split("_")[0],
+        precision=supported[0],
         power_mode_w=float(rng.uniform(0.1, 0.9)) * power_w if tight_power else 0.0,
     )
     return BudgetState(budget, float(rng.choice([0.0, 0.3])), float(rng.choice([1.0, 0.8])))
