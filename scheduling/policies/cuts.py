@@ -6,6 +6,7 @@ import math
 
 import networkx as nx
 import numpy as np
+from networkx.algorithms.flow import boykov_kolmogorov
 
 from scheduling.compiled import Ints
 from scheduling.planning import Reading
@@ -97,7 +98,8 @@ def minimum_cut(reading: Reading) -> tuple[float, Plan]:
     """(sum of seconds, plan)."""
     n, crossings = reading.compiled.n_critical, Crossings(reading)
     car, edge = precision_of(reading, Place.CAR), precision_of(reading, Place.EDGE)
-    total, (on_car, _) = nx.minimum_cut(_network(reading, crossings, car, edge), "car", "edge")
+    network = _network(reading, crossings, car, edge)
+    total, (on_car, _) = nx.minimum_cut(network, "car", "edge", flow_func=boykov_kolmogorov)
     choice = reading.uniform(Place.CAR, car)
     choice[:n] = np.where([i in on_car for i in range(n)], car, edge)
     if Place.EDGE in crossings.tiers(choice)[:n]:
