@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE, GREY = (
-    "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7", "#8C8C8C"
-)  # fmt: skip
+ORANGE, SKY, GREEN, BLUE = "#E69F00", "#56B4E9", "#009E73", "#0072B2"
+VERMILION, PURPLE, GREY = "#D55E00", "#CC79A7", "#8C8C8C"
 OURS = "exact"
 LABELS = {OURS: "exact (ours)", "oracle": "oracle (sees the truth)"}
 PANELS = (  # (row's key, heading)

@@ -44,7 +44,7 @@ from e2e_drive.stack import DeadlineConfig
 from e2e_drive.study import study_graph
 from scheduling.budget import ComputeBudget
 from scheduling.link import DRIVES, drive_geometry
-from scheduling.policies import POLICIES, Policy
+from scheduling.policies import POLICIES
 from scheduling.preferences import PolicyConfig
 from scheduling.queue import SharedQueue
 from scheduling.simulation import Drive, Frames, record_drive, simulate
@@ -59,7 +59,6 @@ EDGE_LOAD = {"good": 0.1, "urban": 0.4, "congested": 0.8, "tunnel": 0.4}
 EDGE_JOB_S, CLOUD_LOAD, CLOUD_JOB_S, JOB_VARIATION = 0.01, 0.5, 0.002, 0.5
 BLOCK = 20  # frames
 RESAMPLES = 400
-MEASURES = ("miss", "p95_s", "joules", "quality_s")
 Group = tuple[str, str, str]  # (condition, SoC, size)
 
 
@@ -201,7 +200,7 @@ def placement_example(config: PoliciesBenchConfig) -> tuple[Frames, Drive, tuple
     condition = "tunnel" if "tunnel" in config.conditions else config.conditions[-1]
     soc, models, seed = config.socs[-1], models_of(config.sizes[-1]), 1000 * config.seed
     drive = scenario(condition, seed, max(config.frames, 600), config.futures)
-    policy: Policy = POLICIES[OURS](PolicyConfig(futures=config.futures, max_nodes=config.max_nodes))
+    policy = POLICIES[OURS](PolicyConfig(futures=config.futures, max_nodes=config.max_nodes))
     frames = simulate(policy, models, computers_of(soc, config.edge, config.cloud, seed), drive, keep=True)
     return frames, drive, models, f"{condition}, {soc}, {config.sizes[-1]}"
 
@@ -212,7 +211,7 @@ def placement_example(config: PoliciesBenchConfig) -> tuple[Frames, Drive, tuple
 def group_rows(group: Group, by_policy: dict[str, list[Frames]], rng: np.random.Generator) -> list[dict[str, Any]]:
     joined = {name: join(drives) for name, drives in by_policy.items()}
     blocks = block_indices(by_policy[OURS], rng)
-    samples = {name: resampled(frames, blocks) for name, frames in joined.items()}
+    samples = {name: measures(frames, blocks) for name, frames in joined.items()}
     points = {name: measures(frames, np.arange(len(frames.capture_s))[None])[0] for name, frames in joined.items()}
     rows = []
     for name, drives in by_policy.items():
@@ -272,17 +271,14 @@ def block_indices(drives: Sequence[Frames], rng: np.random.Generator) -> npt.NDA
 
 
 def measures(frames: Frames, indices: npt.NDArray[np.int64]) -> Floats:
-    """(samples, measures) of the frames picked by indices (samples, frames), all the smaller the better."""
+    """(samples, 4): deadline-miss rate, p95 latency, energy, quality price of the frames picked by indices (samples,
+    frames); all the smaller the better."""
     p95 = np.quantile(frames.latency_s[indices], 0.95, axis=1, method="inverted_cdf")
     quality = frames.quality_price_s[indices]
     is_known = np.isfinite(quality)
     known = is_known.sum(axis=1)
     price = np.where(known > 0, np.where(is_known, quality, 0.0).sum(axis=1) / np.maximum(known, 1), np.inf)
     return np.stack([frames.is_late[indices].mean(axis=1), p95, frames.joules[indices].mean(axis=1), price], axis=1)
-
-
-def resampled(frames: Frames, blocks: npt.NDArray[np.int64]) -> Floats:
-    return measures(frames, blocks)
 
 
 def dominates(other: str, points: dict[str, Floats], samples: dict[str, Floats], *, tolerant: bool = False) -> bool:

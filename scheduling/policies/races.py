@@ -19,6 +19,7 @@ class SpeculateAlwaysPolicy(BaselinePolicy):
     """
 
     name = "speculate_always"
+    OWN_OPTIONS = ()  # its local run is its fallback
 
     def decide(self, problem: Problem) -> Schedule:
         reading, plan = jpeg_upload(certain(self.planner, problem)[0], Place.EDGE)
@@ -34,6 +35,7 @@ class ReplicateFirstWinsPolicy(BaselinePolicy):
     """
 
     name = "replicate_first_wins"
+    OWN_OPTIONS = ()  # its local run is its fallback
 
     def decide(self, problem: Problem) -> Schedule:
         reading = certain(self.planner, problem)[0]

@@ -5,14 +5,21 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from hydra.utils import instantiate
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 from scheduling_cases import CAR, EDGE, computer, memory_graph, patchy_link
 
+from e2e_drive import config_dir
+from e2e_drive.bench import policies as bench
 from e2e_drive.bench.policies import BLOCK, block_indices, dominates, measures
+from e2e_drive.errors import UserError
 from scheduling.budget import TenantLoad
 from scheduling.codecs import CODECS
 from scheduling.execution import VirtualExecutor
@@ -332,3 +339,47 @@ def test_dominance_asks_for_all_measures_and_for_more_than_noise() -> None:
     points = {name: measures(frames, np.arange(10 * BLOCK)[None])[0] for name, frames in every.items()}
     assert [name for name in others if dominates(name, points, samples)] == ["thrifty"]
     assert [name for name in others if dominates(name, points, samples, tolerant=True)] == ["thrifty"]
+
+
+def test_rows_metrics_and_figures_of_the_benchmark(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    names = ("exact", "edge_only", "cloud_central", "oracle")
+    config = bench.PoliciesBenchConfig(
+        conditions=("good", "tunnel"), socs=("xavier@10",), sizes=("little",), policies=names, drives=1, frames=40,
+        futures=8, processes=1,
+    )  # fmt: skip
+    result = bench.run(config, tmp_path)
+    rows, metrics = result["rows"], result["metrics"]
+    assert [(row["condition"], row["policy"]) for row in rows] == list(itertools.product(("good", "tunnel"), names))
+    for row in rows:
+        assert 0.0 <= row["miss_low_pct"] <= row["miss_pct"] <= row["miss_high_pct"] <= 100.0
+        finite = [row[f"latency_p{q}_ms"] for q in (50, 95, 99) if row[f"latency_p{q}_ms"] is not None]
+        assert finite == sorted(finite)
+    ours, truth = (next(r for r in rows if r["policy"] == name and r["condition"] == "good") for name in names[::3])
+    assert metrics["ours_miss_over_oracle_good"] == pytest.approx(ours["miss_pct"] - truth["miss_pct"])
+    assert metrics["ours_p95_ms_good"] == ours["latency_p95_ms"]
+    assert metrics["ours_frames_without_trajectory"] == max(r["without_trajectory"] for r in rows[::4])
+    for name in ("policies.png", "policies.svg", "placement.png", "placement.svg"):
+        assert (tmp_path / name).stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"socs": ("abacus",)}, "soc must be one of .*orin_nx.*, received 'abacus'"),
+        ({"socs": ("xavier@little",)}, "NAME or NAME@WATTS, received 'xavier@little'"),
+        ({"conditions": ("space",)}, r"conditions must be some of good, .*, received \['space'\]"),
+        ({"policies": ("exact",)}, "policies must contain exact and oracle, received"),
+        ({"drives": 0}, "drives must be at least 1, received 0"),
+    ],
+)
+def test_the_benchmark_refuses_what_it_cannot_run(options: dict[str, Any], message: str) -> None:
+    with pytest.raises((UserError, ValueError), match=message):
+        bench.run(bench.PoliciesBenchConfig(**options))
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_configurations_say_what_they_are(name: str) -> None:
+    policy = instantiate(OmegaConf.load(config_dir() / "scheduler" / f"{name}.yaml"))
+    assert type(policy) is POLICIES[name]
+    assert policy.config == PolicyConfig()
