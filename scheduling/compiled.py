@@ -87,7 +87,8 @@ class CompiledGraph:
         self.choice_number = {choice: i for i, choice in enumerate(self.choices)}
         self.arrays = self._arrays(options)
         self.memory, self.working = self._memory()
-        self._alone: dict[tuple[float, ...], tuple[Floats, Floats]] = {}
+        self._alone: dict[tuple[float, ...], tuple[Floats, Floats, tuple[Floats, float]]] = {}
+        self._leaders = self._follow()
 
     def _arrays(self, options: Sequence[Sequence[str]]) -> GraphArrays:
         producer = {name: i for i, stage in enumerate(self.stages) for name in stage.outputs}
@@ -138,8 +139,29 @@ class CompiledGraph:
         working = np.array([stage.cost.working_bytes for stage in self.stages])
         return parameters[:, None] * scale, working[:, None] * scale
 
-    def alone(self, clocks: tuple[float, ...]) -> tuple[Floats, Floats]:
-        """(position, choice) -> seconds with the computer to ourselves, and joules drawn on the car (elsewhere 0)."""
+    def _follow(self) -> list[tuple[int, int]]:
+        """(auxiliary position, critical position whose tier it follows in the end, -1: the car)"""
+        leaders: dict[int, int] = {}
+        for i in range(self.n_critical, len(self.stages)):
+            leader = int(self.arrays.follows[i])
+            leaders[i] = leaders.get(leader, leader)
+        return list(leaders.items())
+
+    def bundle(self, table: Floats) -> tuple[Floats, float]:
+        """A (position, choice) table with what auxiliary stages add where they follow, at their computer's default
+        precision; and what those add that are on the car wherever the others are."""
+        bundled, loose = table.copy(), 0.0
+        default = self.arrays.default_choice[self.arrays.choice_tier]
+        for i, leader in self._leaders:
+            if leader < 0:
+                loose += float(table[i, self.arrays.default_choice[Place.CAR]])
+            else:
+                bundled[leader] += table[i, default]
+        return bundled, loose
+
+    def alone(self, clocks: tuple[float, ...]) -> tuple[Floats, Floats, tuple[Floats, float]]:
+        """(position, choice) -> seconds with the computer to ourselves, and joules drawn on the car (elsewhere 0), and
+        the bundle of these."""
         if clocks not in self._alone:
             if len(self._alone) > 64:
                 self._alone.clear()
@@ -151,14 +173,14 @@ class CompiledGraph:
                     seconds[i, c] = budget.alone_seconds(stage.cost, precision, clock)
                     if tier == Place.CAR:
                         joules[i, c] = budget.joules(stage.cost, precision, clock)
-            self._alone[clocks] = seconds, joules
+            self._alone[clocks] = seconds, joules, self.bundle(joules)
         return self._alone[clocks]
 
-    def seconds(self, states: Sequence[BudgetState]) -> tuple[Floats, Floats]:
+    def seconds(self, states: Sequence[BudgetState]) -> tuple[Floats, Floats, tuple[Floats, float]]:
         """As `alone`, slowed by what other tenants take."""
-        alone_s, joules = self.alone(tuple([state.clock for state in states]))
+        alone_s, joules, bundle = self.alone(tuple([state.clock for state in states]))
         slow = np.array([1.0 / (1.0 - states[tier].share_taken) for tier, _ in self.choices])
-        return alone_s * slow, joules
+        return alone_s * slow, joules, bundle
 
     def seen_bytes(self, payload_bytes: PayloadBytes) -> list[tuple[int, float]]:
         """(option number, payload) of everything that was last seen and means something here."""

@@ -88,7 +88,7 @@ class Planner:
         computers = tuple([state.budget for state in problem.computers])
         models = [self.compiled(model, computers) for model in problem.models]
         costs = [compiled.seconds(problem.computers) for compiled in models]
-        run = models[problem.fallback].fallback_run(*costs[problem.fallback])
+        run = models[problem.fallback].fallback_run(*costs[problem.fallback][:2])
         shared = _Shared(problem, run, self.config)
         return [
             Reading(compiled, model, shared.situation(compiled, model, *cost), self, problem, run)
@@ -109,17 +109,19 @@ class CompiledModel(CompiledGraph):
         self.car_choices = [c for c, (tier, _) in enumerate(self.choices) if tier == Place.CAR]
         self.state_tensors = [(self.number[name], name) for name in self.graph.states if name in self.number]
         self.critical_bytes = self.memory[: self.n_critical].sum(axis=0)
-        self._memory_beside: dict[int, Floats] = {}
+        self._memory_beside: dict[int, tuple[Floats, Floats, float]] = {}
         self._workspaces: dict[int, tuple[Workspace, Any]] = {}
         self._names: dict[bytes, tuple[tuple[Place, ...], tuple[str, ...], dict[str, str]]] = {}
         self._none = np.full(len(self.stages), -1, np.int64), np.full(len(self.tensors), -1, np.int64)
 
-    def memory_beside(self, choice: int) -> Floats:
-        """`memory` when the critical stages at that choice lie on the car for the fallback anyway."""
+    def memory_beside(self, choice: int) -> tuple[Floats, Floats, float]:
+        """`memory` when the critical stages at that choice lie on the car for the fallback anyway (-1: none does), and
+        its bundle."""
         if choice not in self._memory_beside:
             memory = self.memory.copy()
-            memory[: self.n_critical, choice] = 0.0
-            self._memory_beside[choice] = memory
+            if choice >= 0:
+                memory[: self.n_critical, choice] = 0.0
+            self._memory_beside[choice] = (memory, *self.bundle(memory))
         return self._memory_beside[choice]
 
     def workspace(self, futures: int) -> tuple[Workspace, Any]:
@@ -167,7 +169,14 @@ class _Shared:
         self.memory_limit[CAR] -= run.parameter_bytes
         self.joule_limit = budgets[CAR].power_cap_w * problem.frame_period_s
 
-    def situation(self, compiled: CompiledModel, model: ModelVariant, seconds: Floats, joules: Floats) -> Situation:
+    def situation(
+        self,
+        compiled: CompiledModel,
+        model: ModelVariant,
+        seconds: Floats,
+        joules: Floats,
+        bundle: tuple[Floats, float],
+    ) -> Situation:
         problem, config, run = self.problem, self.config, self.run
         is_fallback = model is problem.fallback_model
         home = np.zeros(len(compiled.tensors), np.int64)
@@ -178,18 +187,22 @@ class _Shared:
         for number, payload in compiled.seen_bytes(problem.payload_bytes):
             size[number] = payload
         options[:, PRICE] += config.per_byte_s * size
+        memory, bundle_memory, loose_memory = compiled.memory_beside(run.choice if is_fallback else -1)
         return Situation(
             stage_s=seconds,
             stage_j=joules,
             stage_price=compiled.stage_price,
-            # the fallback's weights lie on the car anyway
-            memory=compiled.memory_beside(run.choice) if is_fallback else compiled.memory,
+            bundle_j=bundle[0],
+            bundle_memory=bundle_memory,
+            memory=memory,
             working=compiled.working,
             options=options,
             air=self.air,
             home=home,
             memory_limit=self.memory_limit,
             joule_limit=self.joule_limit,
+            loose_j=bundle[1],
+            loose_memory=loose_memory,
             deadline_s=problem.deadline_s,
             fallback_start_s=max(self.fallback_at_s, problem.busy.car_s),
             fallback_s=run.seconds,

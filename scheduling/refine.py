@@ -38,7 +38,7 @@ from scheduling.solver import (
     surroundings,
     transfer,
 )
-from scheduling.workspace import LOWER, READY, ROWS, Refining
+from scheduling.workspace import HELD, LOWER, READY, ROWS, Refining
 
 ROUNDING = 1.0 - 1e-12  # bounds are summed in another order than objectives: allow for the last bits
 STAYS, LEAVES, FOLLOWS, ARRIVED = 0, 1, 2, 3  # what a fetching step finds: see `lay_out`
@@ -130,7 +130,7 @@ def lay_out(g: GraphArrays, s: Situation, w: Weights, tier: Ints, a: Refining) -
             else:
                 c = a.choices[i, 0]
                 a.now[i] = c
-                more = s.stage_price[i, c] + w.per_joule * s.stage_j[i, c]
+                more = s.stage_price[i, c] + w.per_joule * s.bundle_j[i, c]
                 price, reduced = price + more, reduced + more
         elif kind != RUN:
             maker = g.producer[t]
@@ -166,7 +166,7 @@ def lay_out(g: GraphArrays, s: Situation, w: Weights, tier: Ints, a: Refining) -
             i, x = g.step_position[step], 0
             while a.choices[i, x] >= 0:
                 c = a.choices[i, x]
-                least = min(least, s.stage_price[i, c] + w.per_joule * s.stage_j[i, c])
+                least = min(least, s.stage_price[i, c] + w.per_joule * s.bundle_j[i, c])
                 x += 1
             least_reduced = least
         else:
@@ -195,6 +195,8 @@ def walk_on(
         if kind == RUN:
             rows.serve(level[target], ready, stage_s[i, a.now[i]])
             rows.copy(k.made[i], level[target])
+            if target == CAR:
+                rows.raise_to(level[HELD], level[CAR])
             rows.raise_to_sum(lower, k.made[i], tail[i], 0.0)
             if step + 1 < a.steps.shape[0] and a.steps[step + 1, 0] == DELIVER:
                 rows.fill(ready, 0.0)
@@ -220,14 +222,17 @@ def walk_on(
 @numba.njit(cache=True, nogil=True, inline="always")
 def refine(
     g: GraphArrays, s: Situation, w: Weights, a: Refining, k: Tracks, clock: Clock, tier: Ints, tail: Floats,
-    stage: int, base: Floats, lower: Floats, fixed: float, is_remote: bool, choice: Ints, option: Ints, best: float,
+    stage: int, base: Floats, lower: Floats, held: Floats, fixed: float, is_remote: bool, choice: Ints, option: Ints, best: float,
     best_mean: float, max_nodes: int,
 ) -> tuple[float, float, float, int]:  # fmt: skip
     """Best schedule of one placement with an objective below `best`: as `search.search`.
 
     tail (position, M): least seconds from the end of each stage until the sinks are on the car. base, stage: see
-    `search.uplink_row`. lower: when the answer can be there at the earliest. fixed: price of the placement itself.
+    `search.uplink_row`. lower: when the answer can be there at the earliest. held: until when the car works for it at
+    least. fixed: price of the placement itself.
     """
+    if stage >= 0 and is_remote:
+        rows.raise_where_above(base, held, clock.start_s, clock.end_s)  # lost: the fallback answers, codecs or not
     useful_choices(g, s, tier, a.choices)
     reduce_costs(g, s, w, tier, stage, base, a)
     branches, sure, sure_reduced = lay_out(g, s, w, tier, a)
@@ -238,19 +243,24 @@ def refine(
     a.bound[0] = max(a.price[0] + a.rest_price[0], a.reduced[0] + a.rest_reduced[0])
     nodes, level, unexplored = 1, -1, np.inf
     if a.bound[0] * ROUNDING < best:
-        a.joules[0] = 0.0
+        a.joules[0] = s.loose_j
         a.memory[0] = 0.0
+        a.memory[0, CAR] = s.loose_memory
         for i in range(g.n_critical):
             if a.choices[i, 1] < 0:
-                a.joules[0] += s.stage_j[i, a.now[i]]
-                a.memory[0, tier[i]] += s.memory[i, a.now[i]]
+                a.joules[0] += s.bundle_j[i, a.now[i]]
+                a.memory[0, tier[i]] += s.bundle_memory[i, a.now[i]]
+        fits = a.joules[0] <= s.joule_limit
+        for x in range(s.memory_limit.size):
+            fits = fits and a.memory[0, x] <= s.memory_limit[x]
         first = a.state[0]
         for r in range(5):
             rows.copy(first[r], s.air[r])
         rows.copy(first[LOWER], lower)
+        rows.copy(first[HELD], held)
         rows.fill(first[READY], 0.0)
         walk_on(s.options, s.air, s.stage_s, tail, a, k, first, 0, a.branch[0])
-        level = 0
+        level = 0 if fits else -1
         a.turn[0] = 0
     while level >= 0:
         if nodes >= max_nodes:
@@ -274,10 +284,10 @@ def refine(
             a.memory[below, x] = a.memory[level, x]
         if is_choice:
             c = a.choices[i, number]
-            more = s.stage_price[i, c] + w.per_joule * s.stage_j[i, c]
+            more = s.stage_price[i, c] + w.per_joule * s.bundle_j[i, c]
             a.price[below], a.reduced[below] = a.price[level] + more, a.reduced[level] + more
-            a.joules[below] += s.stage_j[i, c]
-            a.memory[below, tier[i]] += s.memory[i, c]
+            a.joules[below] += s.bundle_j[i, c]
+            a.memory[below, tier[i]] += s.bundle_memory[i, c]
             if a.joules[below] > s.joule_limit or a.memory[below, tier[i]] > s.memory_limit[tier[i]]:
                 continue
             a.now[i] = c
@@ -301,7 +311,7 @@ def refine(
         for _ in range(2):
             walk_on(s.options, s.air, s.stage_s, tail, a, k, state, step, until)
             if until > step:
-                cost = capped_cost(clock, state[LOWER], state[CAR], is_remote)
+                cost = capped_cost(clock, state[LOWER], state[HELD], is_remote)
                 least = max(least, a.price[below] + a.rest_price[below] + cost)
             step, until = until, a.branch[below]
             if least * ROUNDING >= best:

@@ -123,3 +123,11 @@ def mean_limited(rate: Floats, factor: float, limit: Floats) -> float:
     for m in range(whole, rate.size):
         a += min(factor * rate[m], limit[m])
     return (a + b + c + d) / rate.size
+
+
+@numba.njit(cache=True, nogil=True)
+def raise_where_above(target: Floats, other: Floats, limit: float, value: float) -> None:
+    """target = max(target, value) where other > limit"""
+    for m in range(target.size):
+        if other[m] > limit:
+            target[m] = max(target[m], value)

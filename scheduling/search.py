@@ -46,8 +46,8 @@ SLOWEST_S_PER_BYTE = 1e-5  # 0.8 Mbit/s: dead futures shall not drown out the ot
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def cheapest_by_tier(g: GraphArrays, s: Situation, w: Weights, a: Placing) -> None:
-    """By (position, tier), the least of each over the precisions that fit at all: seconds (inf: none does), price,
-    bytes of parameters, joules on the car."""
+    """By (position, tier), the least of each over the precisions that fit at all: seconds (inf: none does); and with
+    the auxiliary stages that follow: price, bytes of parameters, joules on the car."""
     a.quickest[:] = np.inf
     a.cheapest[:] = np.inf
     a.lightest[:] = np.inf
@@ -57,9 +57,9 @@ def cheapest_by_tier(g: GraphArrays, s: Situation, w: Weights, a: Placing) -> No
             k = g.choice_tier[c]
             if s.memory[i, c] + s.working[i, c] <= s.memory_limit[k]:
                 a.quickest[i, k] = min(a.quickest[i, k], s.stage_s[i, c])
-                a.cheapest[i, k] = min(a.cheapest[i, k], s.stage_price[i, c] + w.per_joule * s.stage_j[i, c])
-                a.lightest[i, k] = min(a.lightest[i, k], s.memory[i, c])
-                a.thriftiest[i, k] = min(a.thriftiest[i, k], s.stage_j[i, c])
+                a.cheapest[i, k] = min(a.cheapest[i, k], s.stage_price[i, c] + w.per_joule * s.bundle_j[i, c])
+                a.lightest[i, k] = min(a.lightest[i, k], s.bundle_memory[i, c])
+                a.thriftiest[i, k] = min(a.thriftiest[i, k], s.bundle_j[i, c])
         least = np.inf
         for k in range(a.cheapest.shape[1]):
             least = min(least, a.cheapest[i, k])
@@ -158,7 +158,7 @@ def car_row(free_car: Floats, lowest: int, a: Placing) -> bool:
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def lower_row(g: GraphArrays, s: Situation, a: Placing, i: int, k: int, depth: int) -> None:
-    """Position i at tier k: fills its tail, and lower[depth + 1] from lower[depth]."""
+    """Position i at tier k: fills its tail, and lower[depth + 1] and held[depth + 1] from those of `depth`."""
     tiers, after = a.quickest.shape[1], a.tail[i]
     rows.fill(after, 0.0)
     for x in range(g.output_pointer[i], g.output_pointer[i + 1]):
@@ -177,6 +177,12 @@ def lower_row(g: GraphArrays, s: Situation, a: Placing, i: int, k: int, depth: i
     new = a.lower[depth + 1]
     rows.copy(new, a.lower[depth])
     rows.raise_to_sum(new, a.row, after, a.quickest[i, k])
+    held, a.work[depth + 1] = a.held[depth + 1], a.work[depth]
+    rows.copy(held, a.held[depth])
+    if k == CAR:
+        a.work[depth + 1] += a.quickest[i, CAR]
+        rows.raise_to_shifted(held, a.row, a.quickest[i, CAR])
+        rows.raise_to_shifted(held, s.air[CAR], a.work[depth + 1])
     a.tail_mean[i] = min(after[after.size // 2], 1.0)  # any future will do: it only chooses between valid bounds
 
 
@@ -233,7 +239,7 @@ def search(
                     rows.raise_to(a.row, a.head[g.input_tensor[x], k])
                 rows.shift(a.row, a.row, a.quickest[i, k])
                 rows.add(a.row, a.loose[i, k])
-                others = s.quality_price_s + a.rest[n] - (a.rest[i + 1] - a.rest[i])
+                others = s.quality_price_s + w.per_joule * s.loose_j + a.rest[n] - (a.rest[i + 1] - a.rest[i])
                 a.alone[i, k] = capped_cost(clock, a.row, nothing, False) + a.cheapest[i, k] + others
             x = k  # insertion sort: the promising first
             while x > 0 and a.alone[i, a.turn_order[i, x - 1]] > a.alone[i, k]:
@@ -257,11 +263,14 @@ def search(
                 option[:] = trial_option
 
     a.remote[0] = 0 if states_on_car(g, s) else 1
-    a.price[0] = s.quality_price_s
+    a.price[0] = s.quality_price_s + w.per_joule * s.loose_j
     a.bound[0] = a.price[0] + a.rest[n]
-    a.cost[0], a.moves[0], a.joules[0] = 0.0, 0.0, 0.0
+    a.cost[0], a.moves[0], a.joules[0] = 0.0, 0.0, s.loose_j
     a.memory[0] = 0.0
+    a.memory[0, CAR] = s.loose_memory
     rows.fill(a.lower[0], 0.0)
+    rows.fill(a.held[0], 0.0)
+    a.work[0] = 0.0
     a.turn[0] = 0
     unexplored, nodes = np.inf, 0
     depth = 0
@@ -301,7 +310,7 @@ def search(
             rows.raise_to(a.lower[below], a.base)
         if car_row(s.air[CAR], i, a):
             rows.raise_to(a.lower[below], a.row)
-        a.cost[below] = capped_cost(clock, a.lower[below], nothing, False)
+        a.cost[below] = capped_cost(clock, a.lower[below], a.held[below], is_remote)
         a.bound[below] = floor + a.cost[below]
         if a.bound[below] * ROUNDING >= best:
             continue
@@ -316,8 +325,8 @@ def search(
             a.turn[depth] = 0
             continue
         best, best_mean, open_bound, used = refine(
-            g, s, w, refining, k_tracks, clock, a.tier, a.tail, stage, a.base, a.lower[n],
-            s.quality_price_s + a.moves[n], is_remote, choice, option, best, best_mean, max_nodes - nodes,
+            g, s, w, refining, k_tracks, clock, a.tier, a.tail, stage, a.base, a.lower[n], a.held[n],
+            a.price[0] + a.moves[n], is_remote, choice, option, best, best_mean, max_nodes - nodes,
         )  # fmt: skip
         unexplored = min(unexplored, open_bound)
         nodes += used

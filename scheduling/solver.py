@@ -36,6 +36,8 @@ class Situation(NamedTuple):
     stage_s: Floats  # (position, choice)
     stage_j: Floats  # (position, choice), 0 off the car
     stage_price: Floats  # (position, choice): of precision, in seconds
+    bundle_j: Floats  # (position, choice) as stage_j, with the auxiliary stages that follow that one
+    bundle_memory: Floats  # (position, choice) as memory, with theirs
     memory: Floats  # (position, choice) bytes of parameters (0 where the fallback holds them anyway)
     working: Floats  # (position, choice) bytes of the largest working set
     options: Floats  # (option, 4): payload bytes, price in seconds, seconds of encoding and of decoding
@@ -43,6 +45,8 @@ class Situation(NamedTuple):
     home: Ints  # tensor -> tier where a source lies
     memory_limit: Floats  # by tier, what the fallback leaves
     joule_limit: float  # a frame on the car
+    loose_j: float  # joules of auxiliary stages that are on the car wherever the others are
+    loose_memory: float  # bytes of theirs
     deadline_s: float
     fallback_start_s: float
     fallback_s: float  # how long the fallback's run takes

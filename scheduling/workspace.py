@@ -15,8 +15,8 @@ from scheduling.compiled import GraphArrays, Ints
 from scheduling.problem import Floats
 from scheduling.solver import Tracks, make_tracks
 
-LOWER, READY = 5, 6  # rows of a level after the five resources
-ROWS = 7
+LOWER, READY, HELD = 5, 6, 7  # rows of a level after the five resources; HELD: the car's last critical stage ends
+ROWS = 8
 
 
 class Placing(NamedTuple):
@@ -39,6 +39,8 @@ class Placing(NamedTuple):
     tail: Floats  # (position, M) under the tiers decided so far
     tail_mean: Floats
     lower: Floats  # (depth, M)
+    held: Floats  # (depth, M) until when the car works for the main run at least
+    work: Floats  # (depth,) seconds of the car's stages so far
     row: Floats
     base: Floats
     tier: Ints  # (position,)
@@ -111,7 +113,7 @@ def make_workspace(g: GraphArrays, tiers: int, futures: int) -> Workspace:
         alone=real(n, tiers), turn_order=whole(n, tiers), rest=real(n + 1), least=real(tensors, 4),
         favourite=whole(tensors), way=real(tensors, tiers * tiers, futures), head=real(tensors, tiers, futures),
         loose=real(n, tiers, futures), after=real(n, tiers, futures), done=real(3, futures), tail=real(n, futures),
-        tail_mean=real(n), lower=real(n + 1, futures), row=real(futures), base=real(futures), tier=whole(n),
+        tail_mean=real(n), lower=real(n + 1, futures), held=real(n + 1, futures), work=real(n + 1), row=real(futures), base=real(futures), tier=whole(n),
         turn=whole(n + 1), price=real(n + 1), moves=real(n + 1), cost=real(n + 1), bound=real(n + 1),
         joules=real(n + 1), memory=real(n + 1, 3), remote=whole(n + 1), uploads=real(n), trial=whole(stages),
         trial_option=whole(tensors),
