@@ -13,11 +13,13 @@ measured against plain enumeration of every schedule on random small problems.
 
 from __future__ import annotations
 
+import importlib
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,7 @@ import torch
 from tqdm import tqdm
 
 from e2e_drive.bench.policies import component, computers_of
+from e2e_drive.errors import UserError
 from e2e_drive.study import study_graph
 from planner import SINKS, DrivingModel, ModelConfig
 from planner.study import StudyConfig
@@ -32,7 +35,7 @@ from scheduling import ComputeBudget, ExactPolicy, LinkModel, PolicyConfig, trac
 from scheduling.exhaustive import enumerate_all, evaluate, random_problem
 from scheduling.link.drive import drive_geometry
 from scheduling.problem import Busy, Problem, Waits
-from scheduling.references import cpsat, milp, mincut
+from scheduling.references import milp, mincut
 from scheduling.references.enumeration import count_schedules
 from scheduling.references.result import Result
 from scheduling.types import ModelVariant, Place, Schedule, StageGraph
@@ -239,10 +242,19 @@ def compare(name: str, solve: Callable[[Problem], Result], kept: Sequence[Moment
     return Comparison(seconds, [ours_s for _, ours_s, _ in kept], differences, proven)
 
 
+def _cpsat() -> ModuleType:
+    """OR-Tools is large and belongs to the benchmarks' extra alone."""
+    try:
+        return importlib.import_module("scheduling.references.cpsat")
+    except ModuleNotFoundError as error:
+        raise UserError(f"bench scheduler compares with CP-SAT: {error}; pip install 'e2e-drive[bench]'") from error
+
+
 def against_general_solvers(
     stages: int, kept: Sequence[Moment], config: SchedulerBenchConfig
 ) -> tuple[dict[str, float], list[dict[str, Any]]]:
     """HiGHS and CP-SAT on moments of the drive with all futures, and on one with few, which they can finish."""
+    cpsat = _cpsat()
     metrics, rows = {}, []
     some = kept[:: max(1, len(kept) // config.compared)][: config.compared]
     few = [with_fewer_futures(some[0], config.few_futures)]
@@ -267,6 +279,7 @@ def against_general_solvers(
 def run(config: SchedulerBenchConfig | None = None) -> dict[str, Any]:
     """{"metrics": {id: number}, "rows": [...]}"""
     config = config or SchedulerBenchConfig()
+    _cpsat()  # a missing package is told at once, not after minutes
     computers = computers_of(config.soc, config.edge, config.cloud, config.seed)
     metrics: dict[str, float] = {}
     rows: list[dict[str, Any]] = []
