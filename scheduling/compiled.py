@@ -7,7 +7,8 @@ precision; an *option* is a pair of tensor and codec.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +41,9 @@ class GraphArrays(NamedTuple):
     option_pointer: Ints  # tensor -> range of its codec options
     choice_tier: Ints  # choice -> tier
     default_choice: Ints  # tier -> choice of its default precision
+    twin_base: int  # the first position of the first of the twins: see `CompiledGraph._twins`
+    twin_length: int  # stages of each
+    twin_count: int  # 0: there are none
     step_kind: Ints  # what the search does, one step after another: CHOOSE, FETCH, RUN a stage, DELIVER a sink
     step_position: Ints
     step_tensor: Ints
@@ -121,8 +125,68 @@ class CompiledGraph:
             default_choice=np.array(
                 [self.choice_number[Place(k), b.precision] for k, b in enumerate(self.computers)], np.int64
             ),
+            **self._twins(producer),
             **self._steps(inputs),
         )
+
+    def _twins(self, producer: Mapping[str, int]) -> dict[str, int]:
+        """Chains that stand one behind the other in list order and differ in their names alone: cameras and their
+        backbones. Each starts at a source of its own, nobody else reads what is on the way, and whoever reads one's
+        result reads all, in their order.
+
+        Chains wholly on the car and chains wholly off it share no resource, so a schedule is worth the same when a
+        chain of the one kind changes places with a neighbour of the other (each keeps its precisions and codecs):
+        of these the search looks at the one with the chains off the car first.
+        """
+        best = {"twin_base": 0, "twin_length": 0, "twin_count": 0}
+        for length in (1, 2, 3):
+            for base in range(self.n_critical - length):
+                chains: list[list[str]] = []
+                while (chain := self._chain(base + len(chains) * length, length, producer)) is not None:
+                    if chains and not self._alike(chains[0], chain, base, length, len(chains)):
+                        break
+                    chains.append(chain)
+                ends = [chain[-1] for chain in chains]
+                while len(ends) > 1 and not self._read_together(ends):
+                    ends.pop()
+                if len(ends) > 1 and len(ends) * length > best["twin_count"] * best["twin_length"]:
+                    best = {"twin_base": base, "twin_length": length, "twin_count": len(ends)}
+        return best
+
+    def _chain(self, first: int, length: int, producer: Mapping[str, int]) -> list[str] | None:
+        """Tensors of the chain of stages at these positions, its source first; None if it is none."""
+        if first + length > self.n_critical:
+            return None
+        tensors: list[str] = []
+        for i in range(first, first + length):
+            stage = self.stages[i]
+            if len(stage.inputs) != 1 or len(stage.outputs) != 1:
+                return None
+            name = stage.inputs[0]
+            if (tensors and name != tensors[-1]) or (not tensors and (name in producer or name in self.graph.states)):
+                return None
+            if sum(name in other.inputs for other in self.stages) != 1 or name in self.graph.sinks:
+                return None
+            tensors = [*(tensors or [name]), stage.outputs[0]]
+        return None if tensors[-1] in self.graph.sinks or tensors[-1] in self.graph.states.values() else tensors
+
+    def _alike(self, one: list[str], other: list[str], base: int, length: int, number: int) -> bool:
+        raw, codecs = raw_tensor_bytes(self.graph), self.graph.codecs
+        costs = all(
+            replace(self.stages[base + j].cost, output_bytes={})
+            == replace(self.stages[base + number * length + j].cost, output_bytes={})
+            for j in range(length)
+        )
+        pairs = list(zip(one, other, strict=True))
+        return costs and all(raw[a] == raw[b] and codecs.get(a) == codecs.get(b) for a, b in pairs)
+
+    def _read_together(self, ends: list[str]) -> bool:
+        """Every stage that reads one of them reads all, in that order, and is critical."""
+        for i, stage in enumerate(self.stages):
+            read = [name for name in stage.inputs if name in ends]
+            if read and (read != ends or i >= self.n_critical):
+                return False
+        return True
 
     def _steps(self, inputs: Sequence[Sequence[int]]) -> dict[str, Ints]:
         steps = []

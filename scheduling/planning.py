@@ -271,7 +271,7 @@ class Reading:
         return Reading(compiled, self.model, limited, self.planner, self.problem, self.fallback)
 
     def ending(self, price_s: Floats) -> Reading:
-        """The same problem with a price (tier,) on where the recurrent states end up. All states must have one maker."""
+        """The same problem with a price (tier,) on where the recurrent states end up. They must all have one maker."""
         makers = {m for m in self.compiled.arrays.state_maker.tolist() if m >= 0}
         if len(makers) > 1:
             names = sorted(self.compiled.stages[m].name for m in makers)

@@ -48,8 +48,8 @@ class Problem:
     forecast: M futures of the link; waits: of the queues, the same M. deadline_s: after capture.
     previous: the schedule before this one. payload_bytes: what tensors last weighed. busy: see `Busy`.
     state_home: where each recurrent tensor lies (absent: on the car). frame_period_s: between two frames.
-    ahead: what the link may be like later on, one forecast a step; each step stands for `ahead_frames` frames. Where the
-    memory ends up now decides what those frames cost (receding horizon).
+    ahead: what the link may be like later on, one forecast a step; each step stands for `ahead_frames` frames. Where
+    the memory ends up now decides what those frames cost (receding horizon).
     """
 
     models: tuple[ModelVariant, ...]

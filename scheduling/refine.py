@@ -222,8 +222,8 @@ def walk_on(
 @numba.njit(cache=True, nogil=True, inline="always")
 def refine(
     g: GraphArrays, s: Situation, w: Weights, a: Refining, k: Tracks, clock: Clock, tier: Ints, tail: Floats,
-    stage: int, base: Floats, lower: Floats, held: Floats, fixed: float, is_remote: bool, choice: Ints, option: Ints, best: float,
-    best_mean: float, max_nodes: int,
+    stage: int, base: Floats, lower: Floats, held: Floats, fixed: float, is_remote: bool, choice: Ints, option: Ints,
+    best: float, best_mean: float, max_nodes: int,
 ) -> tuple[float, float, float, int]:  # fmt: skip
     """Best schedule of one placement with an objective below `best`: as `search.search`.
 

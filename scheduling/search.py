@@ -186,6 +186,44 @@ def lower_row(g: GraphArrays, s: Situation, a: Placing, i: int, k: int, depth: i
     a.tail_mean[i] = min(after[after.size // 2], 1.0)  # any future will do: it only chooses between valid bounds
 
 
+@numba.njit(cache=True, nogil=True, inline="always")
+def are_twins(g: GraphArrays, s: Situation) -> bool:
+    """Whether payloads too are the same for all twins (they are learned for each tensor on its own)."""
+    same = g.twin_count > 1
+    for number in range(1, g.twin_count):
+        for j in range(g.twin_length):
+            i, other = g.twin_base + j, g.twin_base + number * g.twin_length + j
+            for end in range(2):  # what goes in, what comes out
+                t = g.output_tensor[g.output_pointer[i]] if end else g.input_tensor[g.input_pointer[i]]
+                u = g.output_tensor[g.output_pointer[other]] if end else g.input_tensor[g.input_pointer[other]]
+                shift = g.option_pointer[u] - g.option_pointer[t]
+                for o in range(g.option_pointer[t], g.option_pointer[t + 1]):
+                    same = same and s.options[o, BYTES] == s.options[o + shift, BYTES]
+    return same
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def is_mirrored(g: GraphArrays, tier: Ints, lowest: int) -> bool:
+    """Given the tiers from `lowest` on: whether a twin wholly on the car stands before one wholly off it, while no twin
+    is partly there. Another placement, which the search looks at too, is worth the same: see `CompiledGraph._twins`."""
+    seen_remote, mirrored, mixed = False, False, False
+    for number in range(g.twin_count - 1, -1, -1):
+        first = g.twin_base + number * g.twin_length
+        if first < lowest:
+            mixed = mixed or g.twin_length > 1  # it may yet be
+            break
+        on_car = 0
+        for j in range(g.twin_length):
+            on_car += 1 if tier[first + j] == CAR else 0
+        if on_car == 0:
+            seen_remote = True
+        elif on_car == g.twin_length:
+            mirrored = mirrored or seen_remote
+        else:
+            mixed = True
+    return mirrored and not mixed
+
+
 @numba.njit(cache=True, nogil=True)
 def search(
     box: List, situation: Situation, w: Weights, fallback_choice: int, previous: Ints, previous_option: Ints,
@@ -272,7 +310,7 @@ def search(
     rows.fill(a.held[0], 0.0)
     a.work[0] = 0.0
     a.turn[0] = 0
-    unexplored, nodes = np.inf, 0
+    unexplored, nodes, twins = np.inf, 0, are_twins(g, s)
     depth = 0
     while depth >= 0:
         if nodes >= max_nodes:
@@ -295,6 +333,8 @@ def search(
         if joules > s.joule_limit or a.memory[depth, k] + a.lightest[i, k] > s.memory_limit[k]:
             continue
         a.tier[i] = k
+        if twins and is_mirrored(g, a.tier, i):
+            continue
         moved = 0.0
         for x in range(g.input_pointer[i], g.input_pointer[i + 1]):
             t = g.input_tensor[x]

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scheduling_cases import CAR, EDGE, camera_graph, certain_forecast, computer
+from scheduling_cases import CAR, EDGE, camera_graph, certain_forecast, computer, node
 
-from scheduling import Busy, ExactPolicy, LinkForecast, ModelVariant, Place, PolicyConfig, Problem, Waits
+from scheduling import Busy, ExactPolicy, LinkForecast, ModelVariant, Place, PolicyConfig, Problem, StageGraph, Waits
 from scheduling.budget import BYTES_PER_NUMBER
 from scheduling.exhaustive import enumerate_all, evaluate, random_forecast, random_problem
 from scheduling.planning import Planner
@@ -90,6 +90,40 @@ def test_what_is_evaluated_is_what_the_reference_says():
             assert estimate.objective_s == pytest.approx(value, rel=1e-9, abs=ROUNDING_S)
             assert estimate.latency_s == pytest.approx(mean_s, rel=1e-9)
             assert fits >= estimate.fits  # the reference also lets the pure fallback pass
+
+
+@pytest.mark.parametrize("length", [1, 2])
+def test_twins_lose_nothing(length):
+    """Cameras alike, of which the search skips placements that only mirror others: still no gap to looking at all."""
+    rng = np.random.default_rng(9 + length)
+    split = 0
+    for _ in range(60):
+        cameras, seed = (3, int(rng.integers(1 << 30))) if length == 1 else (2, int(rng.integers(1 << 30)))
+        raw, feature = int(rng.integers(20_000, 200_000)), int(rng.integers(10_000, 200_000))
+        flops = [float(f) for f in rng.uniform(1e8, 2e9, length)]
+        stages = [
+            node(f"s{c}.{j}", (f"t{c}.{j}",), {f"t{c}.{j + 1}": feature}, flops[j])
+            for c in range(cameras)
+            for j in range(length)
+        ]
+        merge = tuple(f"t{c}.{length}" for c in range(cameras))
+        stages += [node("merge", merge, {"bev": 30_000}, 5e8), node("head", ("bev",), {"path": 80}, 2e8)]
+        sources_of = {f"t{c}.0": raw for c in range(cameras)}
+        codecs = dict.fromkeys([*sources_of, *merge], ("int8", "fp16")) | {"bev": ("int8",)}
+        graph = StageGraph(tuple(stages), sources_of, ("path",), codecs)
+        problem = replace(random_problem(np.random.default_rng(seed), 2, 2, 4), models=(net(graph),), fallback=0)
+        problem = replace(
+            problem, previous=None, payload_bytes={}, state_home={}, deadline_s=float(rng.uniform(0.05, 0.3))
+        )
+        config = PolicyConfig()
+        policy = ExactPolicy(config)
+        chosen = policy.decide(problem)
+        twins = policy.planner.read(problem)[0].compiled.arrays
+        assert (twins.twin_length, twins.twin_count) == (length, cameras)
+        best, schedule = enumerate_all(problem, config)
+        assert evaluate(problem, config, chosen)[0] - best <= ROUNDING_S
+        split += len(set(schedule.place[: cameras * length])) > 1
+    assert split > 0
 
 
 def test_more_bandwidth_and_shorter_delay_never_hurt():
