@@ -24,7 +24,7 @@ class PolicyConfig:
     # receding horizon: steps of the link ahead that count, and frames a step (0 steps: the present frame alone)
     horizon_steps: int = 0
     horizon_frames: int = 10
-    max_nodes: int = 2_000_000  # of the search tree; when it is reached the best so far and a bound are given
+    max_nodes: int = 20_000  # of the search tree, some 10 ms; when it is reached the best so far and a bound are given
 
     def __post_init__(self) -> None:
         if self.futures < 1 or self.max_nodes < 1:

@@ -245,23 +245,34 @@ def search(
     for m in range(futures):
         typical_up += min(s.air[UP_S, m], SLOWEST_S_PER_BYTE) / futures
     cheapest_by_tier(g, s, w, a)
-    strands(g, s, w, typical_up, a.least, a.favourite)
     best, best_mean = limit, np.inf
     trial, trial_option = a.trial, a.trial_option
-    for attempt in range(2):
-        if attempt == 0:
-            if fallback_choice < 0:
-                continue
-            trial[:] = fallback_choice
-            trial_option[:] = -1
-        else:
-            if previous[0] < 0:
-                continue
-            trial[:] = previous
-            for t in range(tensors):
-                trial_option[t] = previous_option[t] if previous_option[t] >= 0 else a.favourite[t]
+    more = fallback_choice >= 0
+    for t in range(tensors):  # the last resort fetches states that lie elsewhere, by any codec
+        a.favourite[t] = g.option_pointer[t] if g.state_maker[t] >= 0 and s.home[t] != CAR else -1
+    while more:
+        trial[:] = fallback_choice
+        trial_option[:] = a.favourite
+        value, mean_s, _, _, _ = assess(g, s, w, trial, trial_option, k_tracks)
+        if value < best:
+            best, best_mean = value, mean_s
+            choice[:] = trial
+            option[:] = trial_option
+        more = False
+        for t in range(tensors):  # count on
+            if a.favourite[t] >= 0:
+                a.favourite[t] += 1
+                if a.favourite[t] < g.option_pointer[t + 1]:
+                    more = True
+                    break
+                a.favourite[t] = g.option_pointer[t]
+    strands(g, s, w, typical_up, a.least, a.favourite)
+    if previous[0] >= 0:
+        trial[:] = previous
+        for t in range(tensors):
+            trial_option[t] = previous_option[t] if previous_option[t] >= 0 else a.favourite[t]
         value, mean_s, _, _, fits = assess(g, s, w, trial, trial_option, k_tracks)
-        if (fits or attempt == 0) and value < best:
+        if fits and value < best:
             best, best_mean = value, mean_s
             choice[:] = trial
             option[:] = trial_option
@@ -315,7 +326,9 @@ def search(
     while depth >= 0:
         if nodes >= max_nodes:
             for d in range(depth + 1):
-                unexplored = min(unexplored, a.bound[d])
+                if a.turn[d] < tiers:  # the next is the most promising of those that are left
+                    i = n - 1 - d
+                    unexplored = min(unexplored, max(a.bound[d], a.alone[i, a.turn_order[i, a.turn[d]]]))
             break
         number, i = a.turn[depth], n - 1 - depth
         a.turn[depth] += 1
