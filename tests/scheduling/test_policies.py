@@ -337,8 +337,18 @@ def test_dominance_asks_for_all_measures_and_for_more_than_noise() -> None:
     assert sorted(set(blocks.ravel().tolist())) == list(range(10 * BLOCK))
     samples = {name: measures(frames, blocks) for name, frames in every.items()}
     points = {name: measures(frames, np.arange(10 * BLOCK)[None])[0] for name, frames in every.items()}
-    assert [name for name in others if dominates(name, points, samples)] == ["thrifty"]
-    assert [name for name in others if dominates(name, points, samples, tolerant=True)] == ["thrifty"]
+    for sense in bench.DOMINANCE:
+        assert [name for name in others if dominates(name, points, samples, sense)] == ["thrifty"]
+
+
+def test_senses_of_dominance_differ_in_what_they_ask() -> None:
+    """Clearly thriftier; in quality better on average because of a single block, or worse by a hair."""
+    always, rarely = np.full((100, 4), [0.1, 0.1, 1.0, 0.02]), np.full((100, 4), [0.1, 0.1, 0.9, 0.021])
+    rarely[:60, 3] = 0.01
+    for quality_s, senses in ((0.019, ["point", "tolerant"]), (0.0201, ["tolerant"])):
+        points = {"exact": np.array([0.1, 0.1, 1.0, 0.02]), "other": np.array([0.1, 0.1, 0.9, quality_s])}
+        samples = {"exact": always, "other": rarely}
+        assert [sense for sense in bench.DOMINANCE if dominates("other", points, samples, sense)] == senses
 
 
 def test_rows_metrics_and_figures_of_the_benchmark(tmp_path: Path) -> None:
