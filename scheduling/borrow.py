@@ -8,31 +8,41 @@ Python are.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+T = TypeVar("T")
 
-@intrinsic
-def borrow(typingctx: Any, value: Any) -> Any:
-    """The same array, or a tuple with the same arrays, owned by nobody."""
+if TYPE_CHECKING:
 
-    def strip(context: Any, builder: Any, kind: Any, item: Any) -> Any:
-        if isinstance(kind, types.Array):
-            theirs = context.make_array(kind)(context, builder, item)
-            ours = context.make_array(kind)(context, builder)
-            for name in ("data", "nitems", "itemsize", "shape", "strides"):
-                setattr(ours, name, getattr(theirs, name))
-            ours.meminfo = cgutils.get_null_value(ours.meminfo.type)
-            ours.parent = cgutils.get_null_value(ours.parent.type)
-            return ours._getvalue()
-        if isinstance(kind, types.BaseTuple):
-            parts = [strip(context, builder, part, builder.extract_value(item, i)) for i, part in enumerate(kind.types)]
-            return context.make_tuple(builder, kind, parts)
-        return item
+    def borrow(value: T) -> T:
+        """The same array, or a tuple with the same arrays, owned by nobody."""
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return strip(context, builder, signature.args[0], arguments[0])
+else:
 
-    return value(value), codegen
+    @intrinsic
+    def borrow(typingctx: Any, value: Any) -> Any:
+        """The same array, or a tuple with the same arrays, owned by nobody."""
+
+        def strip(context: Any, builder: Any, kind: Any, item: Any) -> Any:
+            if isinstance(kind, types.Array):
+                theirs = context.make_array(kind)(context, builder, item)
+                ours = context.make_array(kind)(context, builder)
+                for name in ("data", "nitems", "itemsize", "shape", "strides"):
+                    setattr(ours, name, getattr(theirs, name))
+                ours.meminfo = cgutils.get_null_value(ours.meminfo.type)
+                ours.parent = cgutils.get_null_value(ours.parent.type)
+                return ours._getvalue()
+            if isinstance(kind, types.BaseTuple):
+                parts = [
+                    strip(context, builder, part, builder.extract_value(item, i)) for i, part in enumerate(kind.types)
+                ]
+                return context.make_tuple(builder, kind, parts)
+            return item
+
+        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return strip(context, builder, signature.args[0], arguments[0])
+
+        return value(value), codegen

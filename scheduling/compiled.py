@@ -106,6 +106,7 @@ class CompiledGraph:
         for i, stage in enumerate(self.stages):
             if stage.inputs:
                 follows[i] = producer.get(stage.inputs[0], -1)
+        steps, (base, length, count) = self._steps(inputs), self._twins(producer)
         state_maker = [producer[self.graph.states[n]] if n in self.graph.states else -1 for n in self.tensors]
         return GraphArrays(
             n_critical=self.n_critical,
@@ -125,12 +126,16 @@ class CompiledGraph:
             default_choice=np.array(
                 [self.choice_number[Place(k), b.precision] for k, b in enumerate(self.computers)], np.int64
             ),
-            **self._twins(producer),
-            **self._steps(inputs),
+            twin_base=base,
+            twin_length=length,
+            twin_count=count,
+            step_kind=steps[:, 0].copy(),
+            step_position=steps[:, 1].copy(),
+            step_tensor=steps[:, 2].copy(),
         )
 
-    def _twins(self, producer: Mapping[str, int]) -> dict[str, int]:
-        """Chains that stand one behind the other in list order and differ in their names alone: cameras and their
+    def _twins(self, producer: Mapping[str, int]) -> tuple[int, int, int]:
+        """(first position, stages of each, how many) of chains that stand one behind the other in list order and differ in their names alone: cameras and their
         backbones. Each starts at a source of its own, nobody else reads what is on the way, and whoever reads one's
         result reads all, in their order.
 
@@ -138,7 +143,7 @@ class CompiledGraph:
         chain of the one kind changes places with a neighbour of the other (each keeps its precisions and codecs):
         of these the search looks at the one with the chains off the car first.
         """
-        best = {"twin_base": 0, "twin_length": 0, "twin_count": 0}
+        best = 0, 0, 0
         for length in (1, 2, 3):
             for base in range(self.n_critical - length):
                 chains: list[list[str]] = []
@@ -149,8 +154,8 @@ class CompiledGraph:
                 ends = [chain[-1] for chain in chains]
                 while len(ends) > 1 and not self._read_together(ends):
                     ends.pop()
-                if len(ends) > 1 and len(ends) * length > best["twin_count"] * best["twin_length"]:
-                    best = {"twin_base": base, "twin_length": length, "twin_count": len(ends)}
+                if len(ends) > 1 and len(ends) * length > best[1] * best[2]:
+                    best = base, length, len(ends)
         return best
 
     def _chain(self, first: int, length: int, producer: Mapping[str, int]) -> list[str] | None:
@@ -188,13 +193,13 @@ class CompiledGraph:
                 return False
         return True
 
-    def _steps(self, inputs: Sequence[Sequence[int]]) -> dict[str, Ints]:
+    def _steps(self, inputs: Sequence[Sequence[int]]) -> Ints:
+        """(step, 3): kind, position, tensor"""
         steps = []
         for i in range(self.n_critical):
             steps += [(CHOOSE, i, -1), *((FETCH, i, t) for t in inputs[i]), (RUN, i, -1)]
         steps += [(DELIVER, -1, self.number[name]) for name in self.graph.sinks]
-        kind, position, tensor = np.array(steps, np.int64).T.copy()
-        return {"step_kind": kind, "step_position": position, "step_tensor": tensor}
+        return np.array(steps, np.int64)
 
     def _memory(self) -> tuple[Floats, Floats]:
         """(position, choice) -> bytes of parameters, and of the largest working set."""

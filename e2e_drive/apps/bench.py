@@ -92,6 +92,8 @@ def run(cfg: DictConfig) -> int:
     path = Path(cfg.out) / f"{name}.json"
     write_json(path, {"metrics": metrics, "rows": result["rows"], "machine": machine(), "versions": versions()})
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)  # a file has no right edge: nothing is cut off
     console.print(_table(f"bench {name}", ["metric", "value"], [[key, value] for key, value in metrics.items()]))
     if result["rows"]:
         header = list(result["rows"][0])
@@ -103,7 +105,7 @@ def run(cfg: DictConfig) -> int:
 def _table(title: str, header: list[str], rows: list[list[Any]]) -> Table:
     table = Table(title=title)
     for column in header:
-        table.add_column(column, justify="left" if column == header[0] else "right")
+        table.add_column(column, justify="left" if column == header[0] else "right", overflow="fold")
     for row in rows:
         table.add_row(*(f"{value:.4g}" if isinstance(value, float) else escape(str(value)) for value in row))
     return table
