@@ -135,9 +135,9 @@ class CompiledGraph:
         )
 
     def _twins(self, producer: Mapping[str, int]) -> tuple[int, int, int]:
-        """(first position, stages of each, how many) of chains that stand one behind the other in list order and differ in their names alone: cameras and their
-        backbones. Each starts at a source of its own, nobody else reads what is on the way, and whoever reads one's
-        result reads all, in their order.
+        """(first position, stages of each, how many) of chains that stand one behind the other in list order and
+        differ in their names alone: cameras and their backbones. Each starts at a source of its own, nobody else reads
+        what is on the way, and whoever reads one's result reads all, in their order.
 
         Chains wholly on the car and chains wholly off it share no resource, so a schedule is worth the same when a
         chain of the one kind changes places with a neighbour of the other (each keeps its precisions and codecs):

@@ -70,8 +70,8 @@ class Flight:
         draw: Callable[[], float],
     ) -> None:
         """place, tables: by stage. homes: state -> tier. begin_s: when the decision is on the car. free_s: by serial
-        resource. patience_s: how long work waits for earlier frames before it is superseded. give_up_s: how long after its beginning a transfer without
-        end is given up. draw(): uniform in [0, 1), for loss."""
+        resource. patience_s: how long work waits for earlier frames before it is superseded. give_up_s: how long after
+        its beginning a transfer without end is given up. draw(): uniform in [0, 1), for loss."""
         self.world, self.plan, self.place, self.tables = world, plan, place, tables
         self.codecs, self.trace, self.cargo, self.begin_s = codecs, trace, cargo, begin_s
         self.patience_s, self.give_up_s, self.draw = patience_s, give_up_s, draw
