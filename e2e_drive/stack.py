@@ -164,10 +164,13 @@ def build_stack(cfg: DictConfig, rig: CameraRig, frame_period_s: float) -> Drivi
     example = SensorFrame(0, 0.0, blank, rig, ego, RouteHint(Command.FOLLOW, RouteHint.MAX_DISTANCE_M))
     graph = trace_stages(model.stages, network_inputs(example), SINKS)
     computers = (instantiate(cfg.soc), instantiate(cfg.edge), instantiate(cfg.cloud))
+    policy = instantiate(cfg.scheduler)
+    if policy.sees_truth:
+        raise UserError(f"scheduler={policy.name} needs to see the future: only `bench policies` can show it")
     return DrivingStack(
         model=model,
         link=instantiate(cfg.link),
-        policy=instantiate(cfg.scheduler),
+        policy=policy,
         executor=VirtualExecutor(
             (ModelVariant(str(cfg.weights), graph),),
             computers,

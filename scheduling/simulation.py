@@ -152,7 +152,7 @@ def simulate(
     prices: by which answers are judged, whatever the policy believes. keep: schedules and timelines too."""
     executor = VirtualExecutor(models, computers, drive.config, fallback=fallback, queues=drive.queues)
     quality = _Quality(models, computers, models[fallback], prices or PolicyConfig())
-    sees_truth = getattr(policy, "sees_truth", False)
+    sees_truth = policy.sees_truth
     rows, schedules, timelines = [], [], []
     previous: Schedule | None = None
     for number, moment in enumerate(drive.moments):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from scheduling.preferences import PolicyConfig
-from scheduling.problem import Busy, Problem  # noqa: F401
+from scheduling.problem import Problem
 from scheduling.types import Schedule
 
 
@@ -13,6 +13,7 @@ class Policy(ABC):
     """`decide` sees nothing but the problem; what it remembers between calls are caches only."""
 
     name: str
+    sees_truth = False  # whether its problems' forecasts have to be what will happen (`scheduling.simulation`)
 
     def __init__(self, config: PolicyConfig | None = None) -> None:
         self.config = config or PolicyConfig()
