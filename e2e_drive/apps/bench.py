@@ -93,7 +93,7 @@ def run(cfg: DictConfig) -> int:
     write_json(path, {"metrics": metrics, "rows": result["rows"], "machine": machine(), "versions": versions()})
     console = Console()
     if not console.is_terminal:
-        console = Console(width=200)  # a file has no right edge: nothing is cut off
+        console = Console(width=1000)  # a file has no right edge: nothing is cut off
     console.print(_table(f"bench {name}", ["metric", "value"], [[key, value] for key, value in metrics.items()]))
     if result["rows"]:
         header = list(result["rows"][0])
