@@ -122,32 +122,16 @@ def clock_of(s: Situation, w: Weights) -> Clock:
 
 
 @numba.njit(cache=True, nogil=True)
-def capped_cost(clock: Clock, bound: Floats, held: Floats, remote: bool) -> float:
+def capped_cost(clock: Clock, bound: Floats, held: Floats, remote: bool, scratch: Floats) -> float:
     """Least latency part of the objective when answers cannot be there before `bound` and, in a remote schedule, the
     car has worked for the main run until `held`. Cut off at the fallback's end: an answer is there then."""
-    futures = bound.size
     mean, late, start_s, end_s, deadline_s = clock
-    a = b = c = d = 0.0
-    whole = futures - futures % 4
     if remote:
-        for m in range(0, whole, 4):
-            x0 = end_s if held[m] > start_s else min(bound[m], end_s)
-            x1 = end_s if held[m + 1] > start_s else min(bound[m + 1], end_s)
-            x2 = end_s if held[m + 2] > start_s else min(bound[m + 2], end_s)
-            x3 = end_s if held[m + 3] > start_s else min(bound[m + 3], end_s)
-            a += mean * x0 + late * max(0.0, x0 - deadline_s)
-            b += mean * x1 + late * max(0.0, x1 - deadline_s)
-            c += mean * x2 + late * max(0.0, x2 - deadline_s)
-            d += mean * x3 + late * max(0.0, x3 - deadline_s)
+        for m in range(bound.size):
+            x = end_s if held[m] > start_s else min(bound[m], end_s)
+            scratch[m] = mean * x + late * max(0.0, x - deadline_s)
     else:
-        for m in range(0, whole, 4):
-            x0, x1 = min(bound[m], end_s), min(bound[m + 1], end_s)
-            x2, x3 = min(bound[m + 2], end_s), min(bound[m + 3], end_s)
-            a += mean * x0 + late * max(0.0, x0 - deadline_s)
-            b += mean * x1 + late * max(0.0, x1 - deadline_s)
-            c += mean * x2 + late * max(0.0, x2 - deadline_s)
-            d += mean * x3 + late * max(0.0, x3 - deadline_s)
-    for m in range(whole, futures):
-        x = min(bound[m], end_s)
-        a += mean * x + late * max(0.0, x - deadline_s)
-    return (a + b + c + d) / futures
+        for m in range(bound.size):
+            x = min(bound[m], end_s)
+            scratch[m] = mean * x + late * max(0.0, x - deadline_s)
+    return rows.fold(scratch) / bound.size

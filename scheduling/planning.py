@@ -7,9 +7,8 @@ for the best schedule, evaluate any, and name it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +25,7 @@ from scheduling.workspace import Workspace, make_box, make_workspace
 Bools = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class Estimate:
+class Estimate(NamedTuple):
     """What a schedule is worth on the futures. fits: within memory and power. local: needs no link."""
 
     objective_s: float
@@ -37,8 +35,7 @@ class Estimate:
     fits: bool
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """Result of a search. better: something below the limit exists and follows. bound_s: nothing that was not looked
     at has an objective below it (inf: everything was looked at)."""
 
@@ -51,8 +48,7 @@ class Found:
     nodes: int
 
 
-@dataclass(frozen=True)
-class FallbackRun:
+class FallbackRun(NamedTuple):
     """The car's own complete run: choice number of its precision, seconds, joules, bytes of parameters."""
 
     choice: int
@@ -109,10 +105,23 @@ class CompiledModel(CompiledGraph):
         self.car_choices = [c for c, (tier, _) in enumerate(self.choices) if tier == Place.CAR]
         self.state_tensors = [(self.number[name], name) for name in self.graph.states if name in self.number]
         self.critical_bytes = self.memory[: self.n_critical].sum(axis=0)
+        self.priced_options = self.option_table.copy()  # at nominal payloads
+        self.priced_options[:, PRICE] += config.per_byte_s * self.option_table[:, BYTES]
+        self._homes: dict[tuple[int, ...], Ints] = {}
         self._memory_beside: dict[int, tuple[Floats, Floats, float]] = {}
         self._workspaces: dict[int, tuple[Workspace, Any]] = {}
         self._names: dict[bytes, tuple[tuple[Place, ...], tuple[str, ...], dict[str, str]]] = {}
         self._none = np.full(len(self.stages), -1, np.int64), np.full(len(self.tensors), -1, np.int64)
+
+    def homes(self, state_home: Mapping[str, Place]) -> Ints:
+        """(tensor,) the tier where a source lies."""
+        key = tuple([int(state_home.get(name, Place.CAR)) for _, name in self.state_tensors])
+        if key not in self._homes:
+            home = np.zeros(len(self.tensors), np.int64)
+            for (number, _), tier in zip(self.state_tensors, key, strict=True):
+                home[number] = tier
+            self._homes[key] = home
+        return self._homes[key]
 
     def memory_beside(self, choice: int) -> tuple[Floats, Floats, float]:
         """`memory` when the critical stages at that choice lie on the car for the fallback anyway (-1: none does), and
@@ -179,14 +188,12 @@ class _Shared:
     ) -> Situation:
         problem, config, run = self.problem, self.config, self.run
         is_fallback = model is problem.fallback_model
-        home = np.zeros(len(compiled.tensors), np.int64)
-        for number, name in compiled.state_tensors:
-            home[number] = int(problem.state_home.get(name, Place.CAR))
-        options = compiled.option_table.copy()
-        size = options[:, BYTES]
-        for number, payload in compiled.seen_bytes(problem.payload_bytes):
-            size[number] = payload
-        options[:, PRICE] += config.per_byte_s * size
+        options = compiled.priced_options
+        if problem.payload_bytes:
+            options = options.copy()
+            for number, payload in compiled.seen_bytes(problem.payload_bytes):
+                options[number, BYTES] = payload
+                options[number, PRICE] = compiled.option_table[number, PRICE] + config.per_byte_s * payload
         memory, bundle_memory, loose_memory = compiled.memory_beside(run.choice if is_fallback else -1)
         return Situation(
             stage_s=seconds,
@@ -198,7 +205,7 @@ class _Shared:
             working=compiled.working,
             options=options,
             air=self.air,
-            home=home,
+            home=compiled.homes(problem.state_home),
             memory_limit=self.memory_limit,
             joule_limit=self.joule_limit,
             loose_j=bundle[1],

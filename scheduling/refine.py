@@ -96,13 +96,22 @@ def reduce_costs(g: GraphArrays, s: Situation, w: Weights, tier: Ints, stage: in
     rows.headroom(a.headroom, base, s.fallback_start_s + s.fallback_s, 1.0 / max(competing, 1))
     for t in range(g.producer.size):
         begin, end = g.option_pointer[t], g.option_pointer[t + 1]
-        least = s.options[begin, BYTES]
+        least, shift = s.options[begin, BYTES], 0
         for o in range(begin, end):
             least = min(least, s.options[o, BYTES])
+        if t > 0 and begin - g.option_pointer[t - 1] == end - begin and a.goes_up[t] == a.goes_up[t - 1]:
+            shift = end - begin  # the tensor before may be as large: cameras are
+            for o in range(begin, end):
+                if s.options[o, BYTES] != s.options[o - shift, BYTES]:
+                    shift = 0
+                    break
         for o in range(begin, end):
             cost = s.options[o, PRICE]
-            if a.goes_up[t] and s.options[o, BYTES] > least:
-                cost += w.mean * rows.mean_limited(s.air[UP_S], s.options[o, BYTES] - least, a.headroom)
+            if shift > 0:
+                cost += a.reduced_cost[o - shift] - s.options[o - shift, PRICE]
+            elif a.goes_up[t] and s.options[o, BYTES] > least:
+                extra = s.options[o, BYTES] - least
+                cost += w.mean * rows.mean_limited(s.air[UP_S], extra, a.headroom, a.scratch)
             a.reduced_cost[o] = cost
             x = o  # insertion sort
             while x > begin and a.reduced_cost[a.order[x - 1]] > cost:
@@ -239,7 +248,7 @@ def refine(
     a.price[0] = fixed + sure
     a.reduced[0] = fixed + sure_reduced
     if stage >= 0:
-        a.reduced[0] += capped_cost(clock, base, s.air[ZERO], False)
+        a.reduced[0] += capped_cost(clock, base, s.air[ZERO], False, a.scratch)
     a.bound[0] = max(a.price[0] + a.rest_price[0], a.reduced[0] + a.rest_reduced[0])
     nodes, level, unexplored = 1, -1, np.inf
     if a.bound[0] * ROUNDING < best:
@@ -311,7 +320,7 @@ def refine(
         for _ in range(2):
             walk_on(s.options, s.air, s.stage_s, tail, a, k, state, step, until)
             if until > step:
-                cost = capped_cost(clock, state[LOWER], state[HELD], is_remote)
+                cost = capped_cost(clock, state[LOWER], state[HELD], is_remote, a.scratch)
                 least = max(least, a.price[below] + a.rest_price[below] + cost)
             step, until = until, a.branch[below]
             if least * ROUNDING >= best:

@@ -111,18 +111,26 @@ def headroom(target: Floats, row: Floats, end: float, share: float) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def mean_limited(rate: Floats, factor: float, limit: Floats) -> float:
-    """Mean of min(factor * rate, limit). Four sums side by side: one would wait for itself."""
-    a = b = c = d = 0.0
-    whole = rate.size - rate.size % 4
-    for m in range(0, whole, 4):
-        a += min(factor * rate[m], limit[m])
-        b += min(factor * rate[m + 1], limit[m + 1])
-        c += min(factor * rate[m + 2], limit[m + 2])
-        d += min(factor * rate[m + 3], limit[m + 3])
-    for m in range(whole, rate.size):
-        a += min(factor * rate[m], limit[m])
-    return (a + b + c + d) / rate.size
+def fold(row: Floats) -> float:
+    """Sum of a row, which is spent on it: halves are added to halves, since a plain sum waits for itself."""
+    n = row.size
+    while n > 8:
+        half = (n + 1) // 2
+        for m in range(n - half):
+            row[m] += row[m + half]
+        n = half
+    total = 0.0
+    for m in range(n):
+        total += row[m]
+    return total
+
+
+@numba.njit(cache=True, nogil=True)
+def mean_limited(rate: Floats, factor: float, limit: Floats, scratch: Floats) -> float:
+    """Mean of min(factor * rate, limit)."""
+    for m in range(rate.size):
+        scratch[m] = min(factor * rate[m], limit[m])
+    return fold(scratch) / rate.size
 
 
 @numba.njit(cache=True, nogil=True)

@@ -267,7 +267,12 @@ def search(
                     break
                 a.favourite[t] = g.option_pointer[t]
     strands(g, s, w, typical_up, a.least, a.favourite)
-    if previous[0] >= 0:
+    news = previous[0] >= 0
+    if news and best < limit:  # often the last resort again
+        news = False
+        for i in range(n):
+            news = news or previous[i] != choice[i]
+    if news:
         trial[:] = previous
         for t in range(tensors):
             trial_option[t] = previous_option[t] if previous_option[t] >= 0 else a.favourite[t]
@@ -289,14 +294,14 @@ def search(
                 rows.shift(a.row, a.row, a.quickest[i, k])
                 rows.add(a.row, a.loose[i, k])
                 others = s.quality_price_s + w.per_joule * s.loose_j + a.rest[n] - (a.rest[i + 1] - a.rest[i])
-                a.alone[i, k] = capped_cost(clock, a.row, nothing, False) + a.cheapest[i, k] + others
+                a.alone[i, k] = capped_cost(clock, a.row, nothing, False, a.scratch) + a.cheapest[i, k] + others
             x = k  # insertion sort: the promising first
             while x > 0 and a.alone[i, a.turn_order[i, x - 1]] > a.alone[i, k]:
                 a.turn_order[i, x] = a.turn_order[i, x - 1]
                 x -= 1
             a.turn_order[i, x] = k
     for k in range(tiers):  # everything in one tier, where that could be the best so far
-        hopeless = False
+        hopeless = k == CAR and fallback_choice >= 0  # that is the last resort
         for i in range(n):
             hopeless = hopeless or a.alone[i, k] * ROUNDING >= best
             trial[i] = g.default_choice[k]
@@ -363,7 +368,7 @@ def search(
             rows.raise_to(a.lower[below], a.base)
         if car_row(s.air[CAR], i, a):
             rows.raise_to(a.lower[below], a.row)
-        a.cost[below] = capped_cost(clock, a.lower[below], a.held[below], is_remote)
+        a.cost[below] = capped_cost(clock, a.lower[below], a.held[below], is_remote, a.scratch)
         a.bound[below] = floor + a.cost[below]
         if a.bound[below] * ROUNDING >= best:
             continue

@@ -43,6 +43,7 @@ class Placing(NamedTuple):
     work: Floats  # (depth,) seconds of the car's stages so far
     row: Floats
     base: Floats
+    scratch: Floats
     tier: Ints  # (position,)
     turn: Ints  # (depth,), and so on
     price: Floats
@@ -61,6 +62,7 @@ class Refining(NamedTuple):
     """For precisions and codecs of one placement."""
 
     state: Floats  # (level, ROWS, M)
+    scratch: Floats  # (M,)
     headroom: Floats  # (M,) up to the fallback's end, shared among the tensors that go up
     steps: Ints  # (step, 8): kind, position, tensor, action, whether it went up before, maker, its tier, target tier
     branch: Ints  # (level,) the step that it decides
@@ -114,13 +116,14 @@ def make_workspace(g: GraphArrays, tiers: int, futures: int) -> Workspace:
         favourite=whole(tensors), way=real(tensors, tiers * tiers, futures), head=real(tensors, tiers, futures),
         loose=real(n, tiers, futures), after=real(n, tiers, futures), done=real(3, futures), tail=real(n, futures),
         tail_mean=real(n), lower=real(n + 1, futures), held=real(n + 1, futures), work=real(n + 1),
-        row=real(futures), base=real(futures), tier=whole(n),
+        row=real(futures), base=real(futures), scratch=real(futures), tier=whole(n),
         turn=whole(n + 1), price=real(n + 1), moves=real(n + 1), cost=real(n + 1), bound=real(n + 1),
         joules=real(n + 1), memory=real(n + 1, 3), remote=whole(n + 1), uploads=real(n), trial=whole(stages),
         trial_option=whole(tensors),
     )  # fmt: skip
     refining = Refining(
-        state=real(levels, ROWS, futures), headroom=real(futures), steps=whole(steps, 8), branch=whole(levels),
+        state=real(levels, ROWS, futures), headroom=real(futures), scratch=real(futures), steps=whole(steps, 8),
+        branch=whole(levels),
         turn=whole(levels), price=real(levels), reduced=real(levels), bound=real(levels), joules=real(levels),
         memory=real(levels, 3), rest_price=real(levels), rest_reduced=real(levels), reduced_cost=real(options),
         order=whole(options), choices=whole(n, choices + 1), now=whole(stages), now_option=whole(tensors),
