@@ -113,23 +113,29 @@ class Clock(NamedTuple):
     start_s: float  # of the fallback
     end_s: float
     deadline_s: float
+    energy_slope: float  # price of a second of the fallback's run
+    penalty_s: float  # quality lost when the fallback answers
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def clock_of(s: Situation, w: Weights) -> Clock:
     start_s = s.fallback_start_s
-    return Clock(w.mean, w.late + w.tail, start_s, start_s + s.fallback_s, s.deadline_s)
+    slope = w.per_joule * s.fallback_j / s.fallback_s if s.fallback_s > 0.0 else 0.0
+    end_s = start_s + s.fallback_s
+    return Clock(w.mean, w.late + w.tail, start_s, end_s, s.deadline_s, slope, s.fallback_penalty_s)
 
 
 @numba.njit(cache=True, nogil=True)
 def capped_cost(clock: Clock, bound: Floats, held: Floats, remote: bool, scratch: Floats) -> float:
-    """Least latency part of the objective when answers cannot be there before `bound` and, in a remote schedule, the
-    car has worked for the main run until `held`. Cut off at the fallback's end: an answer is there then."""
-    mean, late, start_s, end_s, deadline_s = clock
+    """Least of what the objective asks for time and for the fallback when answers cannot be there before `bound` and,
+    in a remote schedule, the car has worked for the main run until `held`. Cut off at the fallback's end: an answer
+    is there then."""
+    mean, late, start_s, end_s, deadline_s, slope, penalty_s = clock
     if remote:
         for m in range(bound.size):
             x = end_s if held[m] > start_s else min(bound[m], end_s)
-            scratch[m] = mean * x + late * max(0.0, x - deadline_s)
+            falls = penalty_s if held[m] > start_s or bound[m] > end_s else 0.0
+            scratch[m] = mean * x + late * max(0.0, x - deadline_s) + slope * max(0.0, x - start_s) + falls
     else:
         for m in range(bound.size):
             x = min(bound[m], end_s)

@@ -248,7 +248,7 @@ def refine(
     a.price[0] = fixed + sure
     a.reduced[0] = fixed + sure_reduced
     if stage >= 0:
-        a.reduced[0] += capped_cost(clock, base, s.air[ZERO], False, a.scratch)
+        a.reduced[0] += capped_cost(clock, base, s.air[ZERO], is_remote, a.scratch)
     a.bound[0] = max(a.price[0] + a.rest_price[0], a.reduced[0] + a.rest_reduced[0])
     nodes, level, unexplored = 1, -1, np.inf
     if a.bound[0] * ROUNDING < best:

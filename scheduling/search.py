@@ -95,12 +95,46 @@ def strands(g: GraphArrays, s: Situation, w: Weights, typical_up: float, least: 
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def crossings(g: GraphArrays, s: Situation, lowest: int, tier: Ints, least: Floats, uploads: Floats) -> float:
-    """Least codec price of the tensors that must leave their tier, given the tiers of positions from `lowest` on.
+def strand_floors(g: GraphArrays, a: Placing) -> None:
+    """What a chain from the car's source costs at least beyond the cheapest tiers of its stages, wherever its reader
+    is: all its stages on the car, or a codec of one of its tensors. Fills floors (position + 1,), the sum over chains
+    that end before a position, and own (position,), that of the chain which a stage belongs to."""
+    a.own[:] = 0.0
+    a.floors[:] = 0.0
+    for t in range(g.producer.size):
+        maker = g.producer[t]
+        if maker < 0 or a.least[t, CHAIN_PRICE] == np.inf:
+            continue
+        ends = True
+        for r in range(g.reader_pointer[t], g.reader_pointer[t + 1]):
+            for x in range(g.output_pointer[g.reader[r]], g.output_pointer[g.reader[r] + 1]):
+                ends = ends and a.least[g.output_tensor[x], CHAIN_PRICE] == np.inf
+        if not ends:
+            continue
+        on_car, plain, i = 0.0, 0.0, maker
+        while i >= 0:
+            on_car += a.cheapest[i, CAR]
+            plain += a.rest[i + 1] - a.rest[i]
+            i = g.producer[g.input_tensor[g.input_pointer[i]]]
+        floor, i = max(0.0, min(on_car, a.least[t, CHAIN_PRICE]) - plain), maker
+        a.floors[maker + 1] += floor
+        while i >= 0:
+            a.own[i] = floor
+            i = g.producer[g.input_tensor[g.input_pointer[i]]]
+    for i in range(g.n_critical):
+        a.floors[i + 1] += a.floors[i]
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def crossings(
+    g: GraphArrays, s: Situation, lowest: int, tier: Ints, least: Floats, uploads: Floats
+) -> tuple[float, float]:
+    """Least codec price of the tensors that must leave their tier, given the tiers of positions from `lowest` on; and
+    how much of it is that of chains whose own tiers are not decided yet.
     uploads: by position, filled with the least bytes that must go up before that stage can run."""
     for j in range(lowest, uploads.size):
         uploads[j] = 0.0
-    price = 0.0
+    price, undecided = 0.0, 0.0
     for t in range(g.producer.size):
         maker = g.producer[t]
         chained = 0 <= maker < lowest
@@ -117,7 +151,8 @@ def crossings(g: GraphArrays, s: Situation, lowest: int, tier: Ints, least: Floa
             uploads[first] += least[t, CHAIN_BYTES] if chained else least[t, LEAST_BYTES]
         if first >= 0 or (g.is_sink[t] and home != CAR):
             price += least[t, CHAIN_PRICE] if chained else least[t, LEAST_PRICE]
-    return price
+            undecided += least[t, CHAIN_PRICE] if chained else 0.0
+    return price, undecided
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
@@ -281,6 +316,7 @@ def search(
             best, best_mean = value, mean_s
             choice[:] = trial
             option[:] = trial_option
+    strand_floors(g, a)
     fastest_ways(g, s, tiers, a.way, a.row, a.done)
     heads(g, s, a.way, a.quickest, tiers, a.head, a.done)
     tails(g, a.way, a.quickest, tiers, a.loose, a.after, a.row)
@@ -293,8 +329,9 @@ def search(
                     rows.raise_to(a.row, a.head[g.input_tensor[x], k])
                 rows.shift(a.row, a.row, a.quickest[i, k])
                 rows.add(a.row, a.loose[i, k])
-                others = s.quality_price_s + w.per_joule * s.loose_j + a.rest[n] - (a.rest[i + 1] - a.rest[i])
-                a.alone[i, k] = capped_cost(clock, a.row, nothing, False, a.scratch) + a.cheapest[i, k] + others
+                others = s.quality_price_s + w.per_joule * s.loose_j
+                others += a.rest[n] - (a.rest[i + 1] - a.rest[i]) + a.floors[n] - a.own[i]
+                a.alone[i, k] = capped_cost(clock, a.row, nothing, k != CAR, a.scratch) + a.cheapest[i, k] + others
             x = k  # insertion sort: the promising first
             while x > 0 and a.alone[i, a.turn_order[i, x - 1]] > a.alone[i, k]:
                 a.turn_order[i, x] = a.turn_order[i, x - 1]
@@ -359,7 +396,8 @@ def search(
             if g.state_maker[t] == i and s.home[t] != k:
                 moved += w.per_switch
         a.price[below] = a.price[depth] + a.cheapest[i, k] + moved
-        floor = a.price[below] + crossings(g, s, i, a.tier, a.least, a.uploads) + a.rest[i]
+        sent, undecided = crossings(g, s, i, a.tier, a.least, a.uploads)
+        floor = a.price[below] + a.rest[i] + max(sent, sent - undecided + a.floors[i])
         if (floor + a.cost[depth]) * ROUNDING >= best:
             continue
         lower_row(g, s, a, i, k, depth)

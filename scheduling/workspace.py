@@ -29,6 +29,8 @@ class Placing(NamedTuple):
     alone: Floats  # least objective of anything with that stage there
     turn_order: Ints  # tiers of each position, the promising first
     rest: Floats  # (position + 1,) least price of all positions before
+    floors: Floats  # (position + 1,) and own (position,): see `search.strand_floors`
+    own: Floats
     least: Floats  # (tensor, 4): see `search.strands`
     favourite: Ints  # (tensor,) a codec worth a try
     way: Floats  # (tensor, tiers * tiers, M)
@@ -112,7 +114,8 @@ def make_workspace(g: GraphArrays, tiers: int, futures: int) -> Workspace:
 
     placing = Placing(
         quickest=real(n, tiers), cheapest=real(n, tiers), lightest=real(n, tiers), thriftiest=real(n, tiers),
-        alone=real(n, tiers), turn_order=whole(n, tiers), rest=real(n + 1), least=real(tensors, 4),
+        alone=real(n, tiers), turn_order=whole(n, tiers), rest=real(n + 1), floors=real(n + 1), own=real(n),
+        least=real(tensors, 4),
         favourite=whole(tensors), way=real(tensors, tiers * tiers, futures), head=real(tensors, tiers, futures),
         loose=real(n, tiers, futures), after=real(n, tiers, futures), done=real(3, futures), tail=real(n, futures),
         tail_mean=real(n), lower=real(n + 1, futures), held=real(n + 1, futures), work=real(n + 1),
