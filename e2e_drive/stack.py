@@ -13,9 +13,10 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from bev import CameraRig, Command, EgoMotion, Pose2D, RouteHint, SensorFrame
+from bev import CameraRig, SensorFrame
 from e2e_drive.errors import UserError
-from planner import SINKS, Control, Controller, DrivingModel, Trajectory, load_model, network_inputs, trajectory_from
+from e2e_drive.study import driving_graph
+from planner import Control, Controller, DrivingModel, Trajectory, load_model, network_inputs, trajectory_from
 from scheduling import (
     ExecutorConfig,
     LinkGeometry,
@@ -28,7 +29,6 @@ from scheduling import (
     StageGraph,
     Timeline,
     VirtualExecutor,
-    trace_stages,
 )
 
 _FUTURES_AHEAD = 16  # a later step is known so vaguely that few samples tell as much as many
@@ -159,10 +159,6 @@ def build_stack(cfg: DictConfig, rig: CameraRig, frame_period_s: float) -> Drivi
     """The stack that a composed configuration describes. frame_period_s: between two frames with images."""
     model = load_model(weights_folder(str(cfg.weights)))
     model.set_rig(rig)
-    blank = {camera.name: np.zeros((camera.height, camera.width, 3), np.uint8) for camera in rig.cameras}
-    ego = EgoMotion(0.0, 0.0, Pose2D(0.0, 0.0, 0.0))
-    example = SensorFrame(0, 0.0, blank, rig, ego, RouteHint(Command.FOLLOW, RouteHint.MAX_DISTANCE_M))
-    graph = trace_stages(model.stages, network_inputs(example), SINKS)
     computers = (instantiate(cfg.soc), instantiate(cfg.edge), instantiate(cfg.cloud))
     policy = instantiate(cfg.scheduler)
     if policy.sees_truth:
@@ -172,7 +168,7 @@ def build_stack(cfg: DictConfig, rig: CameraRig, frame_period_s: float) -> Drivi
         link=instantiate(cfg.link),
         policy=policy,
         executor=VirtualExecutor(
-            (ModelVariant(str(cfg.weights), graph),),
+            (ModelVariant(str(cfg.weights), driving_graph(model)),),
             computers,
             ExecutorConfig(frame_period_s=frame_period_s, seed=int(cfg.seed)),
         ),

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from scheduling.budget import ComputeBudget
 from scheduling.compiled import CompiledGraph, Ints
@@ -21,8 +20,6 @@ from scheduling.search import search
 from scheduling.solver import AIR_ROWS, BYTES, CAR, PRICE, Situation, Weights, evaluate, fill_air
 from scheduling.types import ModelVariant, Place, Schedule, StageNode
 from scheduling.workspace import Workspace, make_box, make_workspace
-
-Bools = npt.NDArray[np.bool_]
 
 
 class Estimate(NamedTuple):

@@ -1,4 +1,8 @@
-"""`e2e-drive bench NAME`: prints a table and writes NAME.json with stable metric ids."""
+"""`e2e-drive bench NAME`: prints a table and writes NAME.json with stable metric ids.
+
+Each benchmark is imported when it is run: what one compares with (ortools) or draws with (matplotlib), the others need
+not have.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from e2e_drive.apps.options import build, plain, rig_of, whole_number
-from e2e_drive.bench import budget, codecs, device, drive, fleet, link, policies, scheduler, world
 from e2e_drive.errors import UserError
 from e2e_drive.report import machine, versions, write_json
 from planner import model_config_from
@@ -29,25 +32,35 @@ def _seeded(cfg: DictConfig, group: str) -> dict[str, Any]:
 
 
 def _scheduler(cfg: DictConfig) -> Result:
+    from e2e_drive.bench import scheduler
+
     torch.set_num_threads(1)
     return scheduler.run(build("scheduler_bench", scheduler.SchedulerBenchConfig, _seeded(cfg, "scheduler_bench")))
 
 
 def _budget(cfg: DictConfig) -> Result:
+    from e2e_drive.bench import budget
+
     return budget.run()
 
 
 def _link(cfg: DictConfig) -> Result:
+    from e2e_drive.bench import link
+
     options = build("link_bench", link.LinkBenchConfig.from_options, _seeded(cfg, "link_bench"))
     return link.run(options, instantiate(cfg.link))
 
 
 def _policies(cfg: DictConfig) -> Result:
+    from e2e_drive.bench import policies
+
     options = build("policies_bench", policies.PoliciesBenchConfig.from_options, _seeded(cfg, "policies_bench"))
     return policies.run(options, Path(cfg.out))
 
 
 def _fleet(cfg: DictConfig) -> Result:
+    from e2e_drive.bench import fleet
+
     torch.set_num_threads(1)
     computers = [instantiate(cfg[group]) for group in ("soc", "edge", "cloud")]
     options = build("fleet_bench", fleet.FleetBenchConfig, plain(cfg.fleet_bench))
@@ -55,18 +68,26 @@ def _fleet(cfg: DictConfig) -> Result:
 
 
 def _codecs(cfg: DictConfig) -> Result:
+    from e2e_drive.bench import codecs
+
     return codecs.run(compose("evaluate", ["experiment=first_drive", *plain(cfg.overrides)]))
 
 
 def _device(cfg: DictConfig) -> Result:
+    from e2e_drive.bench import device
+
     return device.run(instantiate(cfg.study), cfg.device, budget=instantiate(cfg[cfg.device_budget]))
 
 
 def _drive(cfg: DictConfig) -> Result:
+    from e2e_drive.bench import drive
+
     return drive.run(Path(cfg.out), plain(cfg.seeds), plain(cfg.overrides))
 
 
 def _world(cfg: DictConfig) -> Result:
+    from e2e_drive.bench import world
+
     return world.run(build("world_bench", world.WorldBenchConfig, _seeded(cfg, "world_bench")))
 
 

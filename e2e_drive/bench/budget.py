@@ -25,7 +25,6 @@ from scheduling import ComputeBudget, StageCost
 
 Floats = npt.NDArray[np.float64]
 
-PRECISIONS = ("fp32", "fp16", "int8")
 MACHINES = {"AGX Orin": ("soc", "agx_orin"), "DRIVE Orin": ("soc", "drive_orin"), "RTX A4000": ("edge", "a4000")}
 _KERNEL_OF = {"AGX Orin": "Orin", "DRIVE Orin": "Orin", "RTX A4000": "A4000"}
 _PARAMETERS = ("eta_fp32", "eta_fp16", "eta_int8", "eta_memory", "kernel_s Orin", "kernel_s A4000")

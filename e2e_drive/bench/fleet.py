@@ -31,8 +31,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from e2e_drive.bench.scheduler import model_graph
-from planner import ModelConfig
+from e2e_drive.study import driving_graph
+from planner import DrivingModel, ModelConfig
 from scheduling import ComputeBudget
 from scheduling.fleet import CellConfig, Fleet, FleetConfig, FleetReport, Menu, RiskConfig, build_menu
 from scheduling.fleet.decision import new_draws
@@ -81,8 +81,8 @@ def fleet_menu(
     config: ModelConfig, computers: Sequence[ComputeBudget], bench: FleetBenchConfig, risk: RiskConfig
 ) -> Menu:
     models = [
-        ModelVariant("big", model_graph(bigger_sister(config))),
-        ModelVariant("little", model_graph(config), bench.little_price_s),
+        ModelVariant("big", driving_graph(DrivingModel(bigger_sister(config)).eval())),
+        ModelVariant("little", driving_graph(DrivingModel(config).eval()), bench.little_price_s),
     ]
     return build_menu(models, computers, risk=risk)
 

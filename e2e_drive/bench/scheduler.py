@@ -23,15 +23,13 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from e2e_drive.bench.policies import component, computers_of
 from e2e_drive.errors import UserError
 from e2e_drive.study import study_graph
-from planner import SINKS, DrivingModel, ModelConfig
 from planner.study import StudyConfig
-from scheduling import ComputeBudget, ExactPolicy, LinkModel, PolicyConfig, trace_stages
+from scheduling import ComputeBudget, ExactPolicy, LinkModel, PolicyConfig
 from scheduling.exhaustive import enumerate_all, evaluate, random_problem
 from scheduling.link.drive import drive_geometry
 from scheduling.problem import Busy, Problem, Waits
@@ -205,14 +203,6 @@ class Comparison:
     @property
     def speedup(self) -> float:
         return float(np.median(self.seconds) / np.median(self.ours_s))
-
-
-def model_graph(config: ModelConfig) -> StageGraph:
-    """The stage graph of a driving model of that configuration; weights do not matter."""
-    model = DrivingModel(config).eval()
-    sources = {f"image[{c.name}]": torch.zeros(1, 3, c.height, c.width, dtype=torch.uint8) for c in config.rig.cameras}
-    sources |= {"speed": torch.zeros(1, 1), "command": torch.zeros(1, 5)}
-    return trace_stages(model.stages, sources, SINKS)
 
 
 def with_fewer_futures(moment: Moment, futures: int) -> Moment:
