@@ -47,18 +47,6 @@ class SharedQueue:
         if not 0.0 < self.service_s < math.inf:
             raise ValueError(f"a queue's service_s must be positive, received {self.service_s}")
 
-    @property
-    def load(self) -> float:
-        """rho: share of the server that the other cars take."""
-        return self.rate_hz * self.service_s
-
-    @property
-    def mean_wait_s(self) -> float:
-        """In the long run; infinite from a load of 1 on."""
-        if self.load >= 1.0:
-            return math.inf
-        return self.load * self.service_s * (1.0 + self.variation**2) / (2.0 * (1.0 - self.load))
-
     def backlog_at(self, time_s: float) -> float:
         """The truth: how long a job that arrives then waits behind those that are there. For the executor."""
         if self.rate_hz == 0.0 or time_s < -_WARM_UP_S:
