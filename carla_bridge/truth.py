@@ -41,6 +41,8 @@ class Body:
     half_length_m: float
     half_width_m: float
     height_m: float
+    z_m: float = 0.0  # of the box's bottom
+    velocity_mps: tuple[float, float] = (0.0, 0.0)  # over ground, in the world's axes
 
     def corners(self) -> FloatArray:
         """(4, 2) world corners: front left, front right, rear right, rear left."""
@@ -107,6 +109,8 @@ class TruthReader:
             half_length_m=box.extent.x,
             half_width_m=box.extent.y,
             height_m=2.0 * box.extent.z,
+            z_m=pose.z + box.location.z - box.extent.z,
+            velocity_mps=(vx, vy),
         )
 
     def read(self, ego: carla.Vehicle, contacts: tuple[Contact, ...], frame_id: int, time_s: float) -> Truth:
