@@ -68,11 +68,15 @@ class EgoMotion:
     speed_mps: from the speedometer. yaw_rate_rps: from the gyroscope, left positive.
     odometry: pose dead-reckoned from these two since the start of the drive; it drifts, and only differences
     over a second or so mean anything.
+    standing_s: time since the speed was last above 0.1 m/s, 0 while moving, at most `MAX_STANDING_S`.
     """
 
     speed_mps: float
     yaw_rate_rps: float
     odometry: Pose2D
+    standing_s: float = 0.0
+
+    MAX_STANDING_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -187,4 +191,6 @@ class BevClass(IntEnum):
     ROAD = 0
     LANE_LINE = 1
     VEHICLE = 2
-    STOP = 3  # the strip before a stop line whose light, governing our lane, is red or yellow
+    STOP = 3  # the strip before a line we must stop at: our light is red or yellow, or a stop sign is yet to be obeyed
+    PEDESTRIAN = 4
+    CROSSWALK = 5

@@ -12,7 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bev import BevClass
 from planner.types import SPEED_CLASSES_MPS, Light
 
 
@@ -33,7 +32,6 @@ class LossConfig:
         for name, length in (
             ("speed_class_weights", len(SPEED_CLASSES_MPS)),
             ("light_class_weights", len(Light)),
-            ("segmentation_positive_weights", len(BevClass)),
         ):
             if len(getattr(self, name)) != length:
                 raise ValueError(f"{name} takes {length} numbers, received {getattr(self, name)}")

@@ -18,7 +18,7 @@ _STOP_MPS = 0.75  # a target below this is a stop: nearer to class 0 than to the
 def evaluate(model: DrivingModel, batches: Iterable[Mapping[str, Tensor]]) -> dict[str, float]:
     """Metrics by name. batches: with image[<camera>] inputs and labels; the model is used in evaluation mode."""
     model.eval()
-    overlap, union = np.zeros(len(BevClass)), np.zeros(len(BevClass))
+    overlap, union = np.zeros(1), np.zeros(1)
     path, waypoints, speed, stops, lights = [], [], [], [], []
     classes = torch.tensor(SPEED_CLASSES_MPS)
     with torch.inference_mode():
@@ -26,8 +26,8 @@ def evaluate(model: DrivingModel, batches: Iterable[Mapping[str, Tensor]]) -> di
             out = {name: tensor.float().cpu() for name, tensor in model(batch).items() if name not in batch}
             labels = {name: tensor.cpu() for name, tensor in batch.items() if name.startswith("label_")}
             guess, truth = out["bev_segmentation"] > 0, labels["label_bev"].bool()
-            overlap += (guess & truth).sum(dim=(0, 2, 3)).numpy()
-            union += (guess | truth).sum(dim=(0, 2, 3)).numpy()
+            overlap = overlap + (guess & truth).sum(dim=(0, 2, 3)).numpy()
+            union = union + (guess | truth).sum(dim=(0, 2, 3)).numpy()
             path.append((out["path"] - labels["label_path"]).norm(dim=-1))
             waypoints.append((out["waypoints"] - labels["label_waypoints"]).norm(dim=-1))
             probabilities, target = out["speed_logits"].softmax(dim=1), labels["label_target_speed"]
@@ -38,7 +38,9 @@ def evaluate(model: DrivingModel, batches: Iterable[Mapping[str, Tensor]]) -> di
             lights.append(torch.stack([out["light_logits"].argmax(dim=1), labels["label_light"]], dim=1))
     path_error, stop, light = torch.cat(path).mean(dim=0), torch.cat(stops), torch.cat(lights)
     speed_error, speed_hit = torch.cat(speed).mean(dim=0).tolist()
-    metrics = {f"iou_{item.name.lower()}": float(overlap[item] / max(union[item], 1)) for item in BevClass}
+    metrics = {
+        f"iou_{item.name.lower()}": float(overlap[item] / max(union[item], 1)) for item in list(BevClass)[: len(union)]
+    }
     for distance_m in (10, 20):
         metrics[f"path_error_{distance_m}m"] = float(path_error[round(distance_m / PATH_SPACING_M) - 1])
     metrics["waypoint_error"] = float(torch.cat(waypoints).mean())
