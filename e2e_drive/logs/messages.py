@@ -9,14 +9,14 @@ import cv2
 import numpy as np
 from foxglove_schemas_protobuf.CompressedImage_pb2 import CompressedImage
 
-from bev import Command, EgoMotion, FloatArray, ImageArray, Pose2D, RouteHint
+from bev import Command, EgoMotion, ImageArray, Pose2D, RouteHint
+from e2e_drive.logs.poses import pose_message, pose_of
 from e2e_drive.logs.schema import message_class
 from planner.types import Control, Trajectory
 from scheduling.types import LinkGeometry, LinkState, Place, Schedule, Span, StageGraph, Timeline
 
 JPEG_QUALITY = 90
 
-_Pose2D = message_class("Pose2D")
 _EgoState = message_class("EgoState")
 _RouteHint = message_class("RouteHint")
 _Trajectory = message_class("TrajectoryMsg")
@@ -26,7 +26,6 @@ _Span = message_class("SpanMsg")
 _Timeline = message_class("TimelineMsg")
 _Link = message_class("LinkMsg")
 _Truth = message_class("TruthMsg")
-_Labels = message_class("LabelsMsg")
 _Infraction = message_class("InfractionMsg")
 
 
@@ -41,36 +40,11 @@ class EgoTruth:
 
 
 @dataclass(frozen=True)
-class Labels:
-    """What the expert and the world say about one camera frame, seen from the *virtual* ego pose the cameras were
-    shifted to.
-
-    virtual_offset: that pose in the true ego frame. bev: (classes, rows, columns) of 0 or 1.
-    path: (N, 2) in the virtual frame. light: 0 none, 1 green, 2 red or yellow, for our lane.
-    """
-
-    frame_id: int
-    virtual_offset: Pose2D
-    bev: ImageArray
-    path: FloatArray
-    target_speed_mps: float
-    light: int
-
-
-@dataclass(frozen=True)
 class InfractionNote:
     """One infraction, under its Leaderboard name, when it happened."""
 
     kind: str
     message: str
-
-
-def _pose(pose: Pose2D) -> Any:
-    return _Pose2D(x=pose.x, y=pose.y, yaw=pose.yaw)
-
-
-def _unpose(message: Any) -> Pose2D:
-    return Pose2D(message.x, message.y, message.yaw)
 
 
 def image_message(name: str, image: ImageArray, time_s: float) -> Any:
@@ -97,12 +71,13 @@ def ego_message(frame_id: int, time_s: float, ego: EgoMotion) -> Any:
         time_s=time_s,
         speed_mps=ego.speed_mps,
         yaw_rate_rps=ego.yaw_rate_rps,
-        odometry=_pose(ego.odometry),
+        odometry=pose_message(ego.odometry),
+        standing_s=ego.standing_s,
     )
 
 
 def ego_of(message: Any) -> EgoMotion:
-    return EgoMotion(message.speed_mps, message.yaw_rate_rps, _unpose(message.odometry))
+    return EgoMotion(message.speed_mps, message.yaw_rate_rps, pose_of(message.odometry), message.standing_s)
 
 
 def hint_message(frame_id: int, hint: RouteHint) -> Any:
@@ -117,7 +92,7 @@ def trajectory_message(trajectory: Trajectory) -> Any:
     return _Trajectory(
         frame_id=trajectory.frame_id,
         time_s=trajectory.time_s,
-        origin=_pose(trajectory.origin),
+        origin=pose_message(trajectory.origin),
         path_xy=np.ravel(trajectory.path).tolist(),
         speed_probabilities=np.ravel(trajectory.speed_probabilities).tolist(),
         waypoints_xy=np.ravel(trajectory.waypoints).tolist(),
@@ -128,7 +103,7 @@ def trajectory_of(message: Any) -> Trajectory:
     return Trajectory(
         frame_id=message.frame_id,
         time_s=message.time_s,
-        origin=_unpose(message.origin),
+        origin=pose_of(message.origin),
         path=np.array(message.path_xy, dtype=np.float32).reshape(-1, 2),
         speed_probabilities=np.array(message.speed_probabilities, dtype=np.float32),
         waypoints=np.array(message.waypoints_xy, dtype=np.float32).reshape(-1, 2),
@@ -237,39 +212,14 @@ def link_of(message: Any) -> LinkState:
 def truth_message(truth: EgoTruth) -> Any:
     return _Truth(
         frame_id=truth.frame_id,
-        pose=_pose(truth.pose),
+        pose=pose_message(truth.pose),
         speed_mps=truth.speed_mps,
         route_progress_m=truth.route_progress_m,
     )
 
 
 def truth_of(message: Any) -> EgoTruth:
-    return EgoTruth(message.frame_id, _unpose(message.pose), message.speed_mps, message.route_progress_m)
-
-
-def labels_message(labels: Labels) -> Any:
-    return _Labels(
-        frame_id=labels.frame_id,
-        virtual_offset=_pose(labels.virtual_offset),
-        bev_shape=labels.bev.shape,
-        bev_bits=np.packbits(labels.bev.astype(bool)).tobytes(),
-        path_xy=np.ravel(labels.path).tolist(),
-        target_speed_mps=labels.target_speed_mps,
-        light=labels.light,
-    )
-
-
-def labels_of(message: Any) -> Labels:
-    shape = tuple(message.bev_shape)
-    bits = np.unpackbits(np.frombuffer(message.bev_bits, dtype=np.uint8), count=int(np.prod(shape)))
-    return Labels(
-        frame_id=message.frame_id,
-        virtual_offset=_unpose(message.virtual_offset),
-        bev=bits.reshape(shape),
-        path=np.array(message.path_xy, dtype=np.float32).reshape(-1, 2),
-        target_speed_mps=message.target_speed_mps,
-        light=message.light,
-    )
+    return EgoTruth(message.frame_id, pose_of(message.pose), message.speed_mps, message.route_progress_m)
 
 
 def infraction_message(note: InfractionNote) -> Any:

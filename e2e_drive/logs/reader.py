@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +16,7 @@ from mcap.writer import MCAP0_MAGIC
 from mcap_protobuf.decoder import DecoderFactory
 
 from e2e_drive.errors import UserError
+from e2e_drive.logs import labels as lb
 from e2e_drive.logs import messages as m
 
 _OF_TOPIC = {
@@ -27,16 +28,16 @@ _OF_TOPIC = {
     "/trajectory": m.trajectory_of,
     "/control": m.control_of,
     "/truth": m.truth_of,
-    "/labels": m.labels_of,
+    "/labels": lb.labels_of,
     "/infraction": m.infraction_of,
 }
-CAMERA_PREFIX = "/camera/"
+CAMERA_PREFIX, DEPTH_PREFIX = "/camera/", "/depth/"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing that was logged. value: the type that the topic stands for (see `DriveLog`), pictures as RGB arrays;
-    for a topic we do not know, the protobuf message itself."""
+    """One thing that was logged. value: the type that the topic stands for (see `DriveLog`), pictures as RGB arrays,
+    depth in metres; for a topic we do not know, the protobuf message itself."""
 
     topic: str
     time_s: float
@@ -66,8 +67,22 @@ def read_drive(path: Path, topics: frozenset[str] | None = None) -> Iterator[Ent
             if decode is None:
                 raise UserError(f"{path}: topic {channel.topic} is not protobuf but {channel.message_encoding!r}")
             message = decode(record.data)
-            convert = m.image_of if channel.topic.startswith(CAMERA_PREFIX) else _OF_TOPIC.get(channel.topic)
-            yield Entry(channel.topic, record.log_time / 1e9, message if convert is None else convert(message))
+            yield Entry(channel.topic, record.log_time / 1e9, _convert(path, channel.topic, record.log_time, message))
+
+
+def _convert(path: Path, topic: str, stamp_ns: int, message: Any) -> Any:
+    if topic.startswith(CAMERA_PREFIX):
+        convert: Callable[[Any], Any] | None = m.image_of
+    elif topic.startswith(DEPTH_PREFIX):
+        convert = lb.depth_of
+    else:
+        convert = _OF_TOPIC.get(topic)
+    if convert is None:
+        return message
+    try:
+        return convert(message)
+    except (ValueError, KeyError) as error:
+        raise UserError(f"{path}: topic {topic} at {stamp_ns / 1e9:.2f} s: {error}") from error
 
 
 def _records(path: Path) -> Iterator[Any]:

@@ -9,7 +9,8 @@ from typing import IO, Any
 
 from mcap_protobuf.writer import Writer
 
-from bev import SensorFrame
+from bev import FloatArray, SensorFrame
+from e2e_drive.logs import labels as lb
 from e2e_drive.logs import messages as m
 from planner.types import Control, Trajectory
 from scheduling.types import LinkGeometry, LinkState, Schedule, StageGraph, Timeline
@@ -62,8 +63,13 @@ class DriveLog:
     def truth(self, truth: m.EgoTruth, time_s: float) -> None:
         self._write("/truth", m.truth_message(truth), time_s)
 
-    def labels(self, labels: m.Labels, time_s: float) -> None:
-        self._write("/labels", m.labels_message(labels), time_s)
+    def labels(self, labels: lb.Labels, time_s: float) -> None:
+        self._write("/labels", lb.labels_message(labels), time_s)
+
+    def depth(self, depth_m: Mapping[str, FloatArray], time_s: float) -> None:
+        """By camera, metres along the optical axis."""
+        for name, depth in depth_m.items():
+            self._write(f"/depth/{name}", lb.depth_message(name, depth), time_s)
 
     def infraction(self, note: m.InfractionNote, time_s: float) -> None:
         self._write("/infraction", m.infraction_message(note), time_s)
