@@ -60,11 +60,11 @@ class Atlas:
     def resolve(self, name: str) -> str:
         """The last part of a map's path, if there is such a town or one that can take its place; else CarlaError."""
         short = name.replace("\\", "/").rsplit("/", 1)[-1]
-        if short in towns.TOWN_NAMES or (short == GENERATED and self._opendrive is not None):
+        if towns.is_town(short) or (short == GENERATED and self._opendrive is not None):
             return short
         alias = alias_of(short)
         if alias is None:
-            raise CarlaError(f"map {short[:80]!r} not found; the embedded world has: {', '.join(towns.TOWN_NAMES)}")
+            raise CarlaError(f"map {short[:80]!r} not found; the embedded world has: {towns.KNOWN}")
         once.warn(("alias", short), "%s is not here: %s takes its place", short, alias.town)
         return short.removesuffix("_Opt") if alias.moves else alias.town
 

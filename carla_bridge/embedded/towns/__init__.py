@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from carla_bridge.embedded.towns import gridley
-from carla_bridge.embedded.towns.layouts import LAYOUTS
+from carla_bridge.embedded.towns.layouts import LAYOUTS, layout_of
+from carla_bridge.embedded.towns.layouts.procedural import number_of
 from carla_bridge.embedded.towns.site import Style, TownError
 from carla_bridge.embedded.types import Town
 
 TOWN_NAMES: tuple[str, ...] = ("Gridley", *LAYOUTS)
 
-__all__ = ["TOWN_NAMES", "TownError", "load_opendrive", "load_town"]
+KNOWN = f"{', '.join(TOWN_NAMES)}, Random0..Random99999"  # for messages
+
+__all__ = ["KNOWN", "TOWN_NAMES", "TownError", "is_town", "load_opendrive", "load_town"]
+
+
+def is_town(name: str) -> bool:
+    """Whether load_town knows it."""
+    return name in TOWN_NAMES or number_of(name) is not None
 
 
 def load_opendrive(name: str, text: str, *, style: Style | None = None, seed: int = 0) -> Town:
@@ -22,9 +30,9 @@ def load_opendrive(name: str, text: str, *, style: Style | None = None, seed: in
 
 def load_town(name: str = "Gridley") -> Town:
     """Generate one of our own towns; the same name gives the same bytes."""
-    if name in LAYOUTS:
-        layout = LAYOUTS[name]
+    layout = layout_of(name)
+    if layout is not None:
         return load_opendrive(name, layout.opendrive(), style=layout.style, seed=layout.seed)
     if name in TOWN_NAMES:
         return gridley.load_town(name)
-    raise ValueError(f"unknown town {name!r}; there is {', '.join(TOWN_NAMES)}")
+    raise ValueError(f"unknown town {name!r}; there is {KNOWN}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from carla_bridge.embedded.towns.layouts.larkhill import larkhill
 from carla_bridge.embedded.towns.layouts.network import Network
+from carla_bridge.embedded.towns.layouts.procedural import number_of, random_town
 from carla_bridge.embedded.towns.layouts.ringwood import ringwood
 from carla_bridge.embedded.towns.layouts.thornby import thornby
 from carla_bridge.embedded.towns.layouts.writer import write
@@ -57,3 +58,12 @@ LAYOUTS: dict[str, Layout] = {
         ),
     )
 }
+
+
+def layout_of(name: str) -> Layout | None:
+    """The layout of a town of this name, random ones included; None where there is none."""
+    number = number_of(name)
+    if number is None:
+        return LAYOUTS.get(name)
+    town = random_town(number)
+    return Layout(name, lambda: town.network, town.style, town.seed)
