@@ -32,7 +32,7 @@ from scheduling.types import StageCost, StageGraph, StageNode
 # Operators that an inference engine launches as kernels of their own.
 _HEAVY = (
     "convolution", "conv2d", "mm", "addmm", "bmm", "baddbmm", "attention", "grid_sampler", "embedding", "gather",
-    "index", "scatter", "upsample", "pool", "softmax", "layer_norm", "group_norm", "sparse", "topk", "sort",
+    "index", "scatter", "splat", "upsample", "pool", "softmax", "layer_norm", "group_norm", "sparse", "topk", "sort",
 )  # fmt: skip
 _SMALL_TENSOR_BYTES = 1024  # below this a codec's header and time outweigh what it saves
 # Gathered rows come out of the last-level cache, whose bandwidth is about four times that of the memory (A100: 7.2 TB/s
@@ -129,6 +129,9 @@ def _gathered_bytes(name: str, operands: Sequence[Tensor], results: Sequence[Ten
     if "embedding_bag" in name:
         table, index = operands[:2]
         return index.numel() * _bytes(table) // max(1, len(table))
+    if "splat" in name:
+        _, table, index = operands[:3]  # (B, pixels, channels)
+        return index.numel() * _bytes(table) // max(1, table.shape[1])
     if "grid_sampler" in name:
         return 2 ** (results[0].dim() - 2) * _bytes(results[0])  # the corners of a cell around every sample
     return 0
