@@ -6,6 +6,7 @@ from bev.rig import rig_from_config, rig_to_config
 from bev.types import (
     BevClass,
     BevGrid,
+    BoxKind,
     Camera,
     CameraRig,
     Command,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BevClass",
     "BevGrid",
+    "BoxKind",
     "Camera",
     "CameraRig",
     "Command",

@@ -194,3 +194,11 @@ class BevClass(IntEnum):
     STOP = 3  # the strip before a line we must stop at: our light is red or yellow, or a stop sign is yet to be obeyed
     PEDESTRIAN = 4
     CROSSWALK = 5
+
+
+class BoxKind(IntEnum):
+    """What a labelled or detected box holds."""
+
+    VEHICLE = 0
+    PEDESTRIAN = 1
+    TWO_WHEELER = 2

@@ -11,8 +11,9 @@ import math
 from dataclasses import dataclass
 
 import carla
+import numpy as np
 
-from bev import Camera, Pose2D
+from bev import Camera, FloatArray, Pose2D
 from planner.types import Control
 
 
@@ -30,6 +31,19 @@ class Pose3D:
     @property
     def flat(self) -> Pose2D:
         return Pose2D(self.x, self.y, self.yaw)
+
+
+def rigid(pose: Pose3D, origin: FloatArray) -> FloatArray:
+    """(4, 4) transform from a frame whose origin lies at a place (3,) of the posed one to where that pose is given."""
+    cy, sy, cp, sp = math.cos(pose.yaw), math.sin(pose.yaw), math.cos(pose.pitch), math.sin(pose.pitch)
+    cr, sr = math.cos(pose.roll), math.sin(pose.roll)
+    yaw = np.array([[cy, -sy, 0.0], [sy, cy, 0.0], [0.0, 0.0, 1.0]])
+    pitch = np.array([[cp, 0.0, sp], [0.0, 1.0, 0.0], [-sp, 0.0, cp]])
+    roll = np.array([[1.0, 0.0, 0.0], [0.0, cr, -sr], [0.0, sr, cr]])
+    out = np.eye(4)
+    out[:3, :3] = yaw @ pitch @ roll
+    out[:3, 3] = out[:3, :3] @ origin + (pose.x, pose.y, pose.z)
+    return out
 
 
 def wrap_angle(angle: float) -> float:

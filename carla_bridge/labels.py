@@ -1,23 +1,25 @@
-"""What the network should see from above: BEV rasters from the map, the actors and the lights, for any (virtual) pose.
+"""What the network should see from above: BEV rasters from the map, the road users and the lines to stop at, for any
+(virtual) pose.
 
-The town's roads and lane lines are drawn once into one big picture; a label is a window cut out of it.
+The town's roads, lane lines and crosswalks are drawn once into one big picture; a label is a window cut out of it.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import carla
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bev import BevClass, BevGrid, FloatArray, Pose2D
+from bev import BevClass, BevGrid, BoxKind, FloatArray, Pose2D
+from carla_bridge.boxes import SeenBox
 from carla_bridge.convert import pose_from_carla
-from carla_bridge.expert import GoverningLight
 from carla_bridge.lanes import LaneGraph
-from carla_bridge.truth import Truth
-from planner import Light
+from carla_bridge.truth import StopLine
 
 PIXEL_M = 0.25
 MARGIN_M = 60.0
@@ -26,15 +28,27 @@ STOP_STRIP_M = 3.0
 COVERED = 0.35  # share of a cell from which it counts as road or vehicle
 MARKED = 0.3
 SAMPLE_M = 0.5
+SEEN = 0.1  # visible share from which something counts as seen
+LEAST_HALF_WIDTH_M = 0.5  # of a drawn box, so that none falls between two cells
+LEAST_RADIUS_M = 0.6  # of a drawn pedestrian, likewise
 SUBPIXEL_BITS = 4
 
 Raster = npt.NDArray[np.uint8]
 
 
-class BevLabels:
-    """Draws (4, rows, columns) uint8 labels of 0 and 1, channels by `BevClass`, in about a millisecond."""
+@dataclass(frozen=True)
+class BevPicture:
+    """classes: (6, rows, columns) of 0 and 1, channels by `BevClass`. unknown: (rows, columns), 1 where a road user
+    stands that no camera can see: it is left out of `classes`."""
 
-    def __init__(self, graph: LaneGraph, grid: BevGrid | None = None) -> None:
+    classes: Raster
+    unknown: Raster
+
+
+class BevLabels:
+    """Draws labels in about a millisecond. crosswalks: polygons (K, 2) in the world."""
+
+    def __init__(self, graph: LaneGraph, crosswalks: Sequence[FloatArray] = (), grid: BevGrid | None = None) -> None:
         self.grid = grid or BevGrid()
         self._fine = round(self.grid.cell_m / PIXEL_M)  # fine pixels a cell side
         if abs(self._fine * PIXEL_M - self.grid.cell_m) > 1e-9:
@@ -43,30 +57,32 @@ class BevLabels:
         self._x0, self._y1 = everything[:, 0].min() - MARGIN_M, everything[:, 1].max() + MARGIN_M
         width = int((everything[:, 0].max() + MARGIN_M - self._x0) / PIXEL_M)
         height = int((self._y1 - everything[:, 1].min() + MARGIN_M) / PIXEL_M)
-        self._town = np.zeros((height, width, 2), np.uint8)  # road, lane line
-        self._draw_town(graph)
+        self._town = np.zeros((height, width, 3), np.uint8)  # road, lane line, crosswalk
+        self._draw_town(graph, crosswalks)
 
-    def draw(self, truth: Truth, pose: Pose2D, governing: GoverningLight | None) -> Raster:
-        """pose: of the (virtual) ego in the world. governing: the light ahead of it, from the expert."""
+    def draw(self, pose: Pose2D, boxes: Iterable[SeenBox], stops: Iterable[StopLine]) -> BevPicture:
+        """pose: of the (virtual) ego in the world. boxes: in its frame. stops: the lines at which the car must stop."""
         window = self._window(pose)
-        vehicles = np.zeros(window.shape[:2], np.uint8)
-        for body in truth.others:
-            if (
-                body.type_id.startswith("vehicle.")
-                and np.hypot(body.pose.x - pose.x, body.pose.y - pose.y) < self.grid.x_max_m * 2.0
-            ):
-                self._fill(vehicles, pose.transform_to_local(body.corners()))
-        stop = np.zeros_like(vehicles)
-        if governing is not None and governing.light == Light.RED_OR_YELLOW:
-            half = governing.line.width_m / 2.0
+        vehicles, walkers, hidden, stop = (np.zeros(window.shape[:2], np.uint8) for _ in range(4))
+        for box in boxes:
+            if box.kind == BoxKind.PEDESTRIAN:
+                self._disc(walkers if box.visible >= SEEN else hidden, box)
+            else:
+                self._fill(vehicles if box.visible >= SEEN else hidden, footprint(box))
+        for line in stops:
+            half = line.width_m / 2.0
             strip = np.array([[0.0, half], [0.0, -half], [-STOP_STRIP_M, -half], [-STOP_STRIP_M, half]])
-            self._fill(stop, pose.transform_to_local(governing.line.pose.transform_from_local(strip)))
+            self._fill(stop, pose.transform_to_local(line.pose.transform_from_local(strip)))
         out = np.zeros((len(BevClass), self.grid.rows, self.grid.columns), np.uint8)
         out[BevClass.ROAD] = self._share(window[:, :, 0]) > COVERED
         out[BevClass.LANE_LINE] = self._share(window[:, :, 1]) > MARKED
         out[BevClass.VEHICLE] = self._share(vehicles) > COVERED
         out[BevClass.STOP] = self._share(stop) > COVERED
-        return out
+        out[BevClass.PEDESTRIAN] = self._share(walkers) > COVERED
+        out[BevClass.CROSSWALK] = self._share(window[:, :, 2]) > COVERED
+        unknown = np.asarray(self._share(hidden) > 0.0, np.uint8)
+        unknown[(out[BevClass.VEHICLE] | out[BevClass.PEDESTRIAN]) > 0] = 0
+        return BevPicture(out, unknown)
 
     def _window(self, pose: Pose2D) -> Raster:
         """The town as the grid sees it, in fine pixels; row 0 farthest ahead, column 0 leftmost."""
@@ -92,12 +108,19 @@ class BevLabels:
         )
         cv2.fillConvexPoly(canvas, np.round(pixels * 2**SUBPIXEL_BITS).astype(np.int32), 1, shift=SUBPIXEL_BITS)
 
+    def _disc(self, canvas: Raster, box: SeenBox) -> None:
+        scale = 2**SUBPIXEL_BITS
+        column, row = (self.grid.y_max_m - box.y) / PIXEL_M - 0.5, (self.grid.x_max_m - box.x) / PIXEL_M - 0.5
+        radius = max(LEAST_RADIUS_M, box.body.half_length_m, box.body.half_width_m) / PIXEL_M
+        centre = (round(column * scale), round(row * scale))
+        cv2.circle(canvas, centre, round(radius * scale), 1, -1, shift=SUBPIXEL_BITS)
+
     def _pixels(self, points: FloatArray) -> FloatArray:
         """World x, y -> column, row of the town's picture (pixel centres whole)."""
         return np.stack([(points[:, 0] - self._x0) / PIXEL_M - 0.5, (self._y1 - points[:, 1]) / PIXEL_M - 0.5], axis=1)
 
-    def _draw_town(self, graph: LaneGraph) -> None:
-        road, lines = (np.ascontiguousarray(self._town[:, :, channel]) for channel in range(2))
+    def _draw_town(self, graph: LaneGraph, crosswalks: Sequence[FloatArray]) -> None:
+        road, lines, zebra = (np.ascontiguousarray(self._town[:, :, channel]) for channel in range(3))
         for lane in graph.lanes.values():
             normal = np.stack([-np.sin(lane.yaws), np.cos(lane.yaws)], axis=1) * (lane.width_m / 2.0)
             left, right = self._subpixels(lane.points + normal), self._subpixels(lane.points - normal)
@@ -114,10 +137,19 @@ class BevLabels:
                 thickness=max(1, round(LINE_WIDTH_M / PIXEL_M)),
                 shift=SUBPIXEL_BITS,
             )
-        self._town = np.stack([road, lines], axis=2)
+        for polygon in crosswalks:
+            cv2.fillPoly(zebra, [self._subpixels(polygon)], 1, shift=SUBPIXEL_BITS)
+        self._town = np.stack([road, lines, zebra], axis=2)
 
     def _subpixels(self, points: FloatArray) -> npt.NDArray[np.int32]:
         return np.round(self._pixels(points) * 2**SUBPIXEL_BITS).astype(np.int32)
+
+
+def footprint(box: SeenBox) -> FloatArray:
+    """(4, 2) corners in the virtual ego's frame."""
+    length, width = box.body.half_length_m, max(box.body.half_width_m, LEAST_HALF_WIDTH_M)
+    corners = np.array([[length, width], [length, -width], [-length, -width], [-length, width]])
+    return Pose2D(box.x, box.y, box.yaw).transform_from_local(corners)
 
 
 def marked_edges(graph: LaneGraph) -> list[FloatArray]:

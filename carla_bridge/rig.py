@@ -6,13 +6,13 @@ import math
 import queue
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import carla
 import numpy as np
 
-from bev import Camera, CameraRig, ImageArray, Pose2D
+from bev import Camera, CameraRig, FloatArray, ImageArray, Pose2D
 from carla_bridge.convert import Pose3D, mount_to_carla, pose_to_carla, turn_rates_from_carla, vector_from_carla
 from carla_bridge.process import WorldDied
 from carla_bridge.truth import Contact
@@ -22,11 +22,13 @@ Frame = int
 
 @dataclass(frozen=True)
 class Readings:
-    """What the sensors measured in one tick. rig_images: RGB, None between two exposures; gnss: latitude, longitude.
-    contacts: of the *previous* tick, since a collision has no due time to wait for."""
+    """What the sensors measured in one tick. rig_images: RGB, None between two exposures; depth_m: likewise, metres
+    along the optical axis, None without depth cameras; gnss: latitude, longitude. contacts: of the *previous* tick,
+    since a collision has no due time to wait for."""
 
     rig_images: Mapping[str, ImageArray] | None
     extra_images: Mapping[str, ImageArray] | None
+    depth_m: Mapping[str, FloatArray] | None
     gnss: tuple[float, float]
     yaw_rate_rps: float
     contacts: tuple[Contact, ...]
@@ -67,7 +69,8 @@ class _Sensor:
 
 
 class SensorHub:
-    """Spawns the sensors of one car and waits for all that are due. `shift`: see from a virtual pose."""
+    """Spawns the sensors of one car and waits for all that are due. `shift`: see from a virtual pose. depth: each camera
+    of the rig has a depth camera of half its size at its side."""
 
     def __init__(
         self,
@@ -78,8 +81,10 @@ class SensorHub:
         extra: tuple[Camera, ...],
         tick_s: float,
         camera_period_s: float,
+        depth: bool = False,
     ) -> None:
         self._world, self._ego, self._base, self._rig, self._extra = world, ego, base, rig, extra
+        self._depths = {camera.name: depth_camera(camera) for camera in rig.cameras if depth}
         self._shift = Pose2D(0.0, 0.0, 0.0)
         self._pending: list[Any] = []
         period = round(camera_period_s / tick_s)
@@ -91,14 +96,16 @@ class SensorHub:
             self._spawn("imu", "sensor.other.imu", {}, at_base, 1)
             self._spawn("gnss", "sensor.other.gnss", {}, at_base, 1)
             self._spawn("collision", "sensor.other.collision", {}, carla.Transform(), 1)
-            for camera in (*rig.cameras, *extra):
+            cameras = [("rgb", camera) for camera in (*rig.cameras, *extra)]
+            cameras += [("depth", camera) for camera in self._depths.values()]
+            for kind, camera in cameras:
                 attributes = {
                     "image_size_x": camera.width,
                     "image_size_y": camera.height,
                     "fov": math.degrees(camera.fov_rad),
                     "sensor_tick": 0.0 if period == 1 else camera_period_s,
                 }
-                self._spawn(camera.name, "sensor.camera.rgb", attributes, mount_to_carla(camera, base), period)
+                self._spawn(camera.name, f"sensor.camera.{kind}", attributes, mount_to_carla(camera, base), period)
         except BaseException:
             self.stop()
             raise
@@ -111,7 +118,7 @@ class SensorHub:
         """From the next tick on, the rig's cameras see as if the ego stood at `pose` in its own frame."""
         if pose != self._shift:
             self._shift = pose
-            for camera in self._rig.cameras:
+            for camera in (*self._rig.cameras, *self._depths.values()):
                 self._sensors[camera.name].actor.set_transform(mount_to_carla(camera, self._base, pose))
 
     def read(self, frame: Frame, timeout_s: float, death: Callable[[], str | None], first: bool = False) -> Readings:
@@ -135,6 +142,7 @@ class SensorHub:
         return Readings(
             self._images(self._rig.cameras, got),
             self._images(self._extra, got),
+            self._depth(got),
             (got["gnss"].latitude, got["gnss"].longitude),
             yaw_rate,
             contacts,
@@ -163,6 +171,11 @@ class SensorHub:
             return None
         return {camera.name: rgb_from_carla(got[camera.name]) for camera in cameras}
 
+    def _depth(self, got: Mapping[str, Any]) -> Mapping[str, FloatArray] | None:
+        if not self._depths or any(camera.name not in got for camera in self._depths.values()):
+            return None
+        return {name: depth_from_carla(got[camera.name]) for name, camera in self._depths.items()}
+
     def _contacts(self, frame: Frame) -> tuple[Contact, ...]:
         self._pending += self._sensors["collision"].drain()
         ripe = [event for event in self._pending if event.frame < frame]
@@ -182,3 +195,15 @@ def rgb_from_carla(image: carla.Image) -> ImageArray:
     """(H, W, 3) RGB; CARLA sends blue, green, red, alpha."""
     raw = np.frombuffer(image.raw_data, dtype=np.uint8).reshape(image.height, image.width, 4)
     return np.ascontiguousarray(raw[:, :, 2::-1])
+
+
+def depth_camera(camera: Camera) -> Camera:
+    """The depth camera at a camera's side."""
+    return replace(camera, name=f"{camera.name}/depth", width=camera.width // 2, height=camera.height // 2)
+
+
+def depth_from_carla(image: carla.Image) -> FloatArray:
+    """(H, W) metres along the optical axis, up to 1,000: 24 bits with red as the lowest byte."""
+    raw = np.frombuffer(image.raw_data, dtype=np.uint8).reshape(image.height, image.width, 4)
+    bits = raw[:, :, 2].astype(np.float32) + 256.0 * raw[:, :, 1] + 65536.0 * raw[:, :, 0]
+    return np.asarray(bits * np.float32(1000.0 / (2**24 - 1)), np.float32)

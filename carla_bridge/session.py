@@ -16,13 +16,14 @@ from types import TracebackType
 import carla
 import numpy as np
 
-from bev import Camera, CameraRig, EgoMotion, ImageArray, Pose2D, SensorFrame
+from bev import Camera, CameraRig, EgoMotion, FloatArray, ImageArray, Pose2D, SensorFrame
 from carla_bridge.convert import (
     Pose3D,
     control_to_carla,
     location_to_carla,
     pose_from_carla,
     pose_to_carla,
+    rigid,
     vector_from_carla,
     wrap_angle,
 )
@@ -32,6 +33,7 @@ from carla_bridge.process import SessionError, WorldDied, WorldProcess, library_
 from carla_bridge.rig import Readings, SensorHub
 from carla_bridge.routes import Route, RouteTracker
 from carla_bridge.truth import StopLine, Truth, TruthReader, find_stop_lines
+from carla_bridge.weather import lamps_wanted, weather_of
 from planner.types import Control
 
 EGO_TYPE = "vehicle.lincoln.mkz_2020"
@@ -40,6 +42,8 @@ SPAWN_HEIGHT_M = 0.3
 SETTLE_TICKS = 10  # the car drops onto its wheels, every camera has exposed once
 GNSS_TOLERANCE_M = 5.0
 GNSS_DECIDES_M = 2.0
+STANDING_MPS = 0.1  # slower counts as standing
+LAMPS = carla.VehicleLightState(carla.VehicleLightState.Position | carla.VehicleLightState.LowBeam)
 SNAPSHOT_POLL_S = 0.0002
 
 __all__ = ["Session", "SessionError", "WorldConfig", "WorldDied"]
@@ -80,9 +84,11 @@ class Session:
         blackout: bool = False,
         extra_cameras: tuple[Camera, ...] = (),
         camera_period_s: float = 0.1,
+        depth: bool = False,
     ) -> None:
+        """depth: a depth camera beside each of the rig's, for labels (see `depth_m`)."""
         self.config, self.rig, self.blackout = world, rig, blackout
-        self.extra_cameras, self.camera_period_s = extra_cameras, camera_period_s
+        self.extra_cameras, self.camera_period_s, self._with_depth = extra_cameras, camera_period_s, depth
         self._process: WorldProcess | None = None
         self._pacemaker: Pacemaker | None = None
         self._old_settings: carla.WorldSettings | None = None
@@ -177,9 +183,20 @@ class Session:
 
     # -- a drive ------------------------------------------------------------------------------------------------
 
-    def start(self, route: Route, *, cars: int = 0, seed: int = 0) -> SensorFrame:
+    def start(
+        self,
+        route: Route,
+        *,
+        cars: int = 0,
+        walkers: int = 0,
+        obstacles: int = 0,
+        variety: bool = False,
+        seed: int = 0,
+        weather: str | None = None,
+    ) -> SensorFrame:
         """Puts the ego at the start of a route, with `cars` TrafficManager cars around; returns the first frame with
-        images. Time, frame numbers and traffic lights begin anew."""
+        images. Time, frame numbers and traffic lights begin anew. variety: vehicles of every kind. obstacles: broken
+        down cars and construction sites on the route. weather: a name of `WEATHERS`; None leaves it as it is."""
         assert self._pacemaker is not None, "open the session first"
         self.route, self.tracker = route, RouteTracker(route)
         with self._guarded():
@@ -188,11 +205,23 @@ class Session:
             box = self._reader.box(self._ego)
             base = (box.location.x, -box.location.y, box.location.z - box.extent.z)
             self._hub = SensorHub(
-                self.world, self._ego, base, self.rig, self.extra_cameras, self.config.tick_s, self.camera_period_s
+                self.world,
+                self._ego,
+                base,
+                self.rig,
+                self.extra_cameras,
+                self.config.tick_s,
+                self.camera_period_s,
+                self._with_depth,
             )
+            self._ego_from_actor = np.array([base[0], base[1], base[2]])
             self._pacemaker.add_traffic(cars, seed, route.start, self.config.timeout_s)
+            if weather is not None:
+                self._set_weather(weather)
             self.world.reset_all_traffic_lights()
         self.views: Mapping[str, ImageArray] = {}
+        self.depth_m: Mapping[str, FloatArray] = {}
+        self._standing_s = 0.0
         self._mirrored_latitude: bool | None = None
         self._frames = 0
         self._odometry = Pose2D(0.0, 0.0, 0.0)
@@ -222,6 +251,12 @@ class Session:
     def truth(self) -> Truth:
         """The whole world at the latest tick. Not for the driving stack."""
         return self._truth
+
+    @property
+    def world_from_ego(self) -> FloatArray:
+        """(4, 4) rigid transform of the true ego frame, which tilts with the car's body. Not for the driving stack."""
+        assert self._ego is not None, "start() first"
+        return rigid(pose_from_carla(self._ego.get_transform()), self._ego_from_actor)
 
     @property
     def position(self) -> tuple[float, float]:
@@ -254,6 +289,8 @@ class Session:
         self.tracker.update(*self._position)
         if readings.extra_images is not None:
             self.views = readings.extra_images
+        if readings.depth_m is not None:
+            self.depth_m = readings.depth_m
         return SensorFrame(
             self._frames, time_s, self._images(readings), self.rig, self._measure_motion(readings), self.tracker.hint
         )
@@ -279,7 +316,9 @@ class Session:
             wrap_angle(self._odometry.yaw + turn),
         )
         self._last_speed_mps, self._last_yaw_rate_rps = speed, readings.yaw_rate_rps
-        return EgoMotion(speed, readings.yaw_rate_rps, self._odometry)
+        standing = abs(speed) <= STANDING_MPS
+        self._standing_s = min(self._standing_s + self.config.tick_s, EgoMotion.MAX_STANDING_S) if standing else 0.0
+        return EgoMotion(speed, readings.yaw_rate_rps, self._odometry, round(self._standing_s, 6))
 
     def _locate(self, gnss: tuple[float, float]) -> tuple[float, float]:
         """Latitude, longitude -> metres by the map's own reference. Whether the server mirrors the latitude
@@ -319,6 +358,15 @@ class Session:
         if ego is None:
             raise SessionError(f"the start of route {self.route.name!r} at x={start.x:.1f}, y={start.y:.1f} m is taken")
         return ego
+
+    def _set_weather(self, name: str) -> None:
+        weather = weather_of(name)
+        self.world.set_weather(weather)
+        lamps = LAMPS if lamps_wanted(weather) else carla.VehicleLightState.NONE
+        self.client.apply_batch_sync(
+            [carla.command.SetVehicleLightState(actor, lamps) for actor in self.world.get_actors().filter("vehicle.*")],
+            False,
+        )
 
     def _death(self) -> str | None:
         return self._process.death() if self._process is not None else None

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from bev import FloatArray, SensorFrame
-from carla_bridge.expert import Expert
+from carla_bridge.expert import expert_of
 from carla_bridge.roadside import RoadsideUnits
 from carla_bridge.session import Session
 from e2e_drive.report import View
@@ -87,7 +87,7 @@ class ExpertDriver:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._expert = Expert(session.route, session.stop_lines)
+        self._expert = expert_of(session)
         self._view = View()
 
     def step(self, frame: SensorFrame) -> Control:

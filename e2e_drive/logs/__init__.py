@@ -1,12 +1,11 @@
 """One log format for everything: MCAP with protobuf schemas."""
 
-from e2e_drive.logs.labels import BoxKind, BoxLabel, Labels
+from e2e_drive.logs.labels import BoxLabel, Labels
 from e2e_drive.logs.messages import EgoTruth, InfractionNote
 from e2e_drive.logs.reader import Entry, read_drive, read_metadata
 from e2e_drive.logs.writer import DriveLog
 
 __all__ = [
-    "BoxKind",
     "BoxLabel",
     "DriveLog",
     "EgoTruth",

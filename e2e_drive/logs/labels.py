@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any
 
 import cv2
@@ -22,20 +21,12 @@ _Labels = message_class("LabelsMsg")
 _Box = message_class("BoxMsg")
 
 
-class BoxKind(IntEnum):
-    """What a box holds."""
-
-    VEHICLE = 0
-    PEDESTRIAN = 1
-    TWO_WHEELER = 2
-
-
 @dataclass(frozen=True)
 class BoxLabel:
     """One vehicle or pedestrian in the virtual ego's frame, which tilts with the car's body, so that the rig's cameras
     project it right on hills too.
 
-    track_id: the same through a drive. kind: `BoxKind`. x, y, z: of the box's centre [m]. vx, vy: its velocity over
+    track_id: the same through a drive. kind: `bev.BoxKind`. x, y, z: of the box's centre [m]. vx, vy: its velocity over
     ground along the frame's axes [m/s]. visible: share 0..1 of the box that the rig's cameras see.
     """
 

@@ -69,7 +69,7 @@ class DriveLog:
     def depth(self, depth_m: Mapping[str, FloatArray], time_s: float) -> None:
         """By camera, metres along the optical axis."""
         for name, depth in depth_m.items():
-            self._write(f"/depth/{name}", lb.depth_message(name, depth), time_s)
+            self._write(f"/depth/{name}", lb.depth_message(name, depth, time_s), time_s)
 
     def infraction(self, note: m.InfractionNote, time_s: float) -> None:
         self._write("/infraction", m.infraction_message(note), time_s)
