@@ -1,4 +1,4 @@
-"""Where in bird's-eye view the depth bins of every pixel lie.
+"""Where in bird's-eye view the depth bins of every pixel lie, and in which pixels points of the car's frame appear.
 
 A pixel's ray is cut into depth bins; the centre of each (pixel, bin) is a point that falls into one BEV cell, or into
 none. Depth is measured along the optical axis (z-depth), as a depth camera gives it, not along the ray.
@@ -13,7 +13,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from bev.types import BevGrid, CameraRig, FloatArray
+from bev.types import BevGrid, Camera, CameraRig, FloatArray
+
+_NEAREST_M = 0.2  # points closer to the image plane than this are not projected
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,16 @@ class DepthBins:
         """(B, count + 1, h, w) logits of the classes -> (B, h, w) mean depth; "farther" stands half a bin behind."""
         centres = self.first_m + (torch.arange(self.count + 1, device=logits.device) + 0.5) * self.width_m
         return torch.einsum("bdhw,d->bhw", logits.float().softmax(dim=1), centres)
+
+
+def project(camera: Camera, points: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """Points (..., 3) of the ego frame -> pixels (..., 2), and which of them the camera sees."""
+    optical_from_ego = np.linalg.inv(camera.ego_from_optical)
+    optical = points @ optical_from_ego[:3, :3].T + optical_from_ego[:3, 3]
+    depth = optical[..., 2]
+    pixels = (optical @ camera.intrinsics.T)[..., :2] / np.maximum(depth, _NEAREST_M)[..., None]
+    inside = (pixels >= 0).all(-1) & (pixels < (camera.width, camera.height)).all(-1)
+    return pixels, inside & (depth > _NEAREST_M)
 
 
 def feature_shapes(rig: CameraRig, stride: int) -> list[tuple[int, int]]:

@@ -11,6 +11,7 @@ Shapes:  B batch   N pixels of all cameras   K depth classes   C channels   P ce
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -22,8 +23,10 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 _LANES = 16  # partial sums of a dot product: fills the vector registers without reordering additions freely
-# One at a time: numba's simplest threading layer aborts the process when two Python threads enter it together.
+# One at a time: numba's simplest threading layer aborts the process when two Python threads enter it together; and
+# never in a forked child, where its OpenMP layer aborts.
 _threads = threading.Lock()
+os.register_at_fork(after_in_child=lambda: _threads.acquire(blocking=False))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -85,7 +88,7 @@ def _scatter_parallel(gradient, weights, context, cell_of, to_weights, to_contex
 
 def _run(serial: Callable[..., None], parallel: Callable[..., None], *arrays: Any) -> None:
     """On as many threads as torch may use; alone where that is one (data workers), which starts no thread pool."""
-    threads = min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)
+    threads = min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
     if threads > 1 and _threads.acquire(blocking=False):
         try:
             numba.set_num_threads(threads)
