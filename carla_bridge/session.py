@@ -32,6 +32,7 @@ from carla_bridge.pacemaker import Pacemaker
 from carla_bridge.process import SessionError, WorldDied, WorldProcess, library_muted
 from carla_bridge.rig import Readings, SensorHub
 from carla_bridge.routes import Route, RouteTracker
+from carla_bridge.traffic import plan_extras
 from carla_bridge.truth import StopLine, Truth, TruthReader, find_stop_lines
 from carla_bridge.weather import lamps_wanted, weather_of
 from planner.types import Control
@@ -215,7 +216,8 @@ class Session:
                 self._with_depth,
             )
             self._ego_from_actor = np.array([base[0], base[1], base[2]])
-            self._pacemaker.add_traffic(cars, seed, route.start, self.config.timeout_s)
+            extras = plan_extras(route, self.graph, walkers=walkers, variety=variety, obstacles=obstacles, seed=seed)
+            self._pacemaker.add_traffic(cars, seed, route.start, self.config.timeout_s, extras)
             if weather is not None:
                 self._set_weather(weather)
             self.world.reset_all_traffic_lights()
