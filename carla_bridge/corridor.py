@@ -1,104 +1,177 @@
-"""What stands, or soon will stand, in the way along a route: other bodies projected on its line."""
+"""The strip of ground that the car means to drive over, and who is on it when."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 
-from bev import Pose2D
+from bev import FloatArray
 from carla_bridge.convert import wrap_angle
+from carla_bridge.forecast import TIMES_S, Forecast
 from carla_bridge.routes import Route
 from carla_bridge.truth import Body
+from carla_bridge.visibility import box_of
 
-REACH_M = 55.0
-SIDE_MARGIN_M = 0.4  # beside the ego's own width
-NEAR_M = 60.0
-CROSSING_RAD = math.radians(25.0)  # a heading closer to the route's own is followed, not crossed
-PREDICT_S = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
-EARLY_S, LATE_S = 1.2, 1.5  # a crossing body counts if it is there this much before or after us
+BEHIND_M, AHEAD_M, STEP_M = 8.0, 62.0, 1.0
+SIDE_MARGIN_M = 0.35  # beside the ego's own width
+WALKER_MARGIN_M = 0.45  # around somebody who walks, in addition
+
+
+@dataclass(frozen=True, eq=False)
+class Corridor:
+    """The line ahead: arc_m (K,) along the route, points (K, 2), yaws (K,)."""
+
+    arc_m: FloatArray
+    points: FloatArray
+    yaws: FloatArray
+    half_width_m: float
+
+    def project(self, x: float, y: float) -> tuple[float, float]:
+        """Arc length of the nearest place, and the offset from it (left positive)."""
+        start, along = self.points[:-1], np.diff(self.points, axis=0)
+        lengths = np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-6)
+        offset = np.array([x, y]) - start
+        share = np.clip(np.sum(offset * along, axis=1) / lengths**2, 0.0, 1.0)
+        gap = offset - share[:, None] * along
+        i = int(np.argmin(np.hypot(gap[:, 0], gap[:, 1])))
+        side = along[i, 0] * offset[i, 1] - along[i, 1] * offset[i, 0]
+        arc = self.arc_m[i] + share[i] * (self.arc_m[i + 1] - self.arc_m[i])
+        return float(arc), float(math.copysign(math.hypot(*gap[i]), side))
+
+    def yaw_at(self, arc_m: float) -> float:
+        return float(np.interp(arc_m, self.arc_m, self.yaws))
+
+
+def corridor_along(route: Route, progress_m: float, half_width_m: float, offsets: FloatArray | None = None) -> Corridor:
+    """offsets: (N,) to the left of each route point [m]."""
+    arcs = np.arange(max(0.0, progress_m - BEHIND_M), progress_m + AHEAD_M + STEP_M, STEP_M)
+    points = route.points_at(arcs)
+    yaws = np.interp(arcs, route.arc_m, route.yaws)
+    if offsets is not None:
+        aside = np.interp(arcs, route.arc_m, offsets)
+        points = points + aside[:, None] * np.stack([-np.sin(yaws), np.cos(yaws)], axis=1)
+        yaws = yaws + np.arctan(np.gradient(aside, STEP_M))
+    return Corridor(arcs, points, yaws, half_width_m + SIDE_MARGIN_M)
 
 
 @dataclass(frozen=True)
 class Obstacle:
-    """Something to brake for. gap_m: free metres ahead of the front bumper; speed_mps: its speed along the route."""
+    """Somebody in the corridor now. gap_m: free metres ahead of the front bumper; speed_mps: along the route; left_m,
+    right_m: how far it reaches to the sides of the line (left positive); rear_m, front_m: arc lengths."""
 
     gap_m: float
     speed_mps: float
-    actor_id: int
-    crossing: bool  # not there yet, but will cross
+    body: Body
+    rear_m: float
+    front_m: float
+    left_m: float
+    right_m: float
+    along: bool  # drives, or stands, about in our direction
 
 
-def find_obstacles(route: Route, progress_m: float, ego: Body, others: Iterable[Body]) -> list[Obstacle]:
-    """Everything in the corridor ahead, nearest first."""
-    found: list[Obstacle] = []
-    for body in others:
-        if math.hypot(body.pose.x - ego.pose.x, body.pose.y - ego.pose.y) > NEAR_M:
+@dataclass(frozen=True, eq=False)
+class Crossing:
+    """Somebody who may be in the corridor later. first_m, last_m: (T,) arc lengths taken at TIMES_S; NaN: none."""
+
+    body: Body
+    first_m: FloatArray
+    last_m: FloatArray
+
+
+def obstacles_now(corridor: Corridor, front_m: float, bodies: Sequence[Body]) -> list[Obstacle]:
+    """Who is in the corridor ahead of the front bumper, nearest first."""
+    if not bodies:
+        return []
+    boxes = np.array([box_of(body, 0.1 if body.type_id.startswith("walker.") else 0.0) for body in bodies])
+    spans = occupied(corridor.points, corridor.yaws, corridor.half_width_m, STEP_M / 2.0, boxes)
+    found = []
+    for body, (first, last) in zip(bodies, spans.tolist(), strict=True):
+        if first < 0 or corridor.arc_m[last] + STEP_M < front_m:
             continue
-        now = _gap(route, progress_m, ego, body)
-        if now is not None:
-            arc, _ = route.project(body.pose.x, body.pose.y, progress_m - 5.0, progress_m + REACH_M)
-            along = body.speed_mps * math.cos(body.pose.yaw - route.pose_at(arc).yaw)
-            found.append(Obstacle(now, max(0.0, along), body.actor_id, crossing=False))
-        elif abs(body.speed_mps) > 0.5:
-            later = _crossing_gap(route, progress_m, ego, body)
-            if later is not None:
-                found.append(Obstacle(later, 0.0, body.actor_id, crossing=True))
-    return sorted(found, key=lambda obstacle: (obstacle.gap_m, obstacle.actor_id))
-
-
-def predict(body: Body, ahead_s: float) -> Body:
-    """Where a body will be if it keeps its speed and its yaw rate (exact along the arc)."""
-    turn = body.yaw_rate_rps * ahead_s
-    chord = body.speed_mps * ahead_s * (math.sin(turn / 2.0) / (turn / 2.0) if abs(turn) > 1e-6 else 1.0)
-    heading = body.pose.yaw + turn / 2.0
-    return replace(
-        body,
-        pose=Pose2D(
-            body.pose.x + chord * math.cos(heading),
-            body.pose.y + chord * math.sin(heading),
-            wrap_angle(body.pose.yaw + turn),
-        ),
-    )
-
-
-def _gap(route: Route, progress_m: float, ego: Body, body: Body) -> float | None:
-    """Free metres from the ego's front to a body in its corridor; None if it is beside, behind or out of reach."""
-    low, high = progress_m - 5.0, progress_m + REACH_M
-    middle, _ = route.project(body.pose.x, body.pose.y, low, high)
-    if middle <= progress_m:
-        return None
-    spots = [route.project(x, y, low, high) for x, y in _outline(body)]
-    sides = [side for arc, side in spots if low + 0.1 < arc < high - 0.1]
-    if not sides:
-        return None
-    corridor = ego.half_width_m + SIDE_MARGIN_M
-    straddles = min(sides) < 0.0 < max(sides)
-    if not straddles and min(abs(side) for side in sides) > corridor:
-        return None
-    inside = [arc for arc, side in spots if abs(side) <= corridor] or [middle]
-    return min(inside) - (progress_m + ego.half_length_m)
-
-
-def _crossing_gap(route: Route, progress_m: float, ego: Body, body: Body) -> float | None:
-    for ahead_s in PREDICT_S:
-        future = predict(body, ahead_s)
-        gap = _gap(route, progress_m, ego, future)
-        if gap is None:
+        middle, _ = corridor.project(body.pose.x, body.pose.y)
+        if middle < front_m - 0.5:
             continue
-        arc, _ = route.project(future.pose.x, future.pose.y, progress_m, progress_m + REACH_M)
-        if abs(wrap_angle(future.pose.yaw - route.pose_at(arc).yaw)) < CROSSING_RAD:
-            return None  # it turns into our lane: it is followed once it is there
-        arrival_s = max(0.0, gap) / max(ego.speed_mps, 3.0)
-        through_s = (2.0 * ego.half_length_m + 2.0 * body.half_width_m) / max(ego.speed_mps, 3.0)
-        if arrival_s - EARLY_S <= ahead_s <= arrival_s + through_s + LATE_S:
-            return gap - 1.0
-    return None
+        spots = [corridor.project(x, y) for x, y in _outline(body)]
+        inside = [arc for arc, side in spots if abs(side) <= corridor.half_width_m] or [middle]
+        turn = wrap_angle(body.pose.yaw - corridor.yaw_at(middle))
+        sides = [side for _, side in spots]
+        found.append(
+            Obstacle(
+                min(inside) - front_m,
+                max(0.0, body.speed_mps * math.cos(turn)),
+                body,
+                min(inside),
+                max(arc for arc, _ in spots),
+                max(sides),
+                min(sides),
+                abs(turn) < math.radians(50.0),
+            )
+        )
+    return sorted(found, key=lambda obstacle: (obstacle.gap_m, obstacle.body.actor_id))
 
 
-def _outline(body: Body) -> np.ndarray:
+def crossings_later(corridor: Corridor, forecasts: Sequence[Forecast]) -> list[Crossing]:
+    """Which of these lead through the corridor, and when they are where in it."""
+    if not forecasts:
+        return []
+    boxes = np.empty((len(forecasts), len(TIMES_S), 5))
+    for i, forecast in enumerate(forecasts):
+        margin = WALKER_MARGIN_M if forecast.body.type_id.startswith("walker.") else 0.0
+        boxes[i, :, :3] = forecast.poses
+        boxes[i, :, 3], boxes[i, :, 4] = forecast.body.half_length_m + margin, forecast.body.half_width_m + margin
+    spans = occupied(corridor.points, corridor.yaws, corridor.half_width_m, STEP_M / 2.0, boxes.reshape(-1, 5))
+    spans = spans.reshape(len(forecasts), len(TIMES_S), 2)
+    found = []
+    for forecast, span in zip(forecasts, spans, strict=True):
+        inside = span[:, 0] >= 0
+        if inside.any():
+            first = np.where(inside, corridor.arc_m[span[:, 0]] - STEP_M / 2.0, np.nan)
+            last = np.where(inside, corridor.arc_m[span[:, 1]] + STEP_M / 2.0, np.nan)
+            found.append(Crossing(forecast.body, first, last))
+    return found
+
+
+@njit(cache=True)
+def occupied(
+    points: FloatArray, yaws: FloatArray, half_width: float, half_step: float, boxes: FloatArray
+) -> FloatArray:
+    """(B, 2) index of the first and the last slab of a corridor that each box touches, -1 for none. A slab lies around
+    each of points (K, 2), turned by yaws (K,). boxes: (B, 5) x, y, yaw, half length, half width; NaN touches nothing.
+    Separating axes."""
+    out = np.full((len(boxes), 2), -1, np.int64)
+    slab_radius = math.hypot(half_width, half_step)
+    for i in range(len(boxes)):
+        x, y, yaw, half_length, box_width = boxes[i]
+        if math.isnan(x):
+            continue
+        reach = slab_radius + math.hypot(half_length, box_width)
+        for k in range(len(points)):
+            dx, dy = x - points[k, 0], y - points[k, 1]
+            if dx * dx + dy * dy > reach * reach:
+                continue
+            c, s = math.cos(yaw - yaws[k]), math.sin(yaw - yaws[k])
+            ck, sk = math.cos(yaws[k]), math.sin(yaws[k])
+            u, v = ck * dx + sk * dy, ck * dy - sk * dx  # in the slab's frame
+            if abs(u) > half_step + half_length * abs(c) + box_width * abs(s):
+                continue
+            if abs(v) > half_width + half_length * abs(s) + box_width * abs(c):
+                continue
+            p, q = c * u + s * v, c * v - s * u  # in the box's frame
+            if abs(p) > half_length + half_step * abs(c) + half_width * abs(s):
+                continue
+            if abs(q) > box_width + half_step * abs(s) + half_width * abs(c):
+                continue
+            if out[i, 0] < 0:
+                out[i, 0] = k
+            out[i, 1] = k
+    return out
+
+
+def _outline(body: Body) -> FloatArray:
     """(8, 2) corners and middles of the sides."""
     corners = body.corners()
     return np.concatenate([corners, (corners + np.roll(corners, 1, axis=0)) / 2.0])

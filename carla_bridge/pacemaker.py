@@ -22,7 +22,7 @@ import carla
 
 from bev import Pose2D
 from carla_bridge.process import SessionError, WorldDied, our_environment
-from carla_bridge.traffic import Traffic
+from carla_bridge.traffic import Traffic, TrafficExtras
 
 Death = Callable[[], "str | None"]
 POLL_S = 0.1
@@ -55,8 +55,10 @@ class Pacemaker:
         """The number of the new frame, once the TrafficManager has decided on the next one."""
         return int(self._ask(timeout_s, "tick", timeout_s))
 
-    def add_traffic(self, cars: int, seed: int, keep_clear: Pose2D, timeout_s: float) -> None:
-        self._ask(timeout_s + 60.0, "add_traffic", cars, seed, keep_clear)
+    def add_traffic(
+        self, cars: int, seed: int, keep_clear: Pose2D, timeout_s: float, extras: TrafficExtras | None = None
+    ) -> None:
+        self._ask(timeout_s + 60.0, "add_traffic", cars, seed, keep_clear, extras)
 
     def clear_traffic(self, timeout_s: float) -> None:
         self._ask(timeout_s, "clear_traffic")
@@ -101,10 +103,13 @@ class _Server:
         self.traffic: Traffic | None = None
 
     def tick(self, timeout_s: float) -> int:
-        return int(self.world.tick(timeout_s))
+        frame = int(self.world.tick(timeout_s))
+        if self.traffic is not None:
+            self.traffic.ticked()
+        return frame
 
-    def add_traffic(self, cars: int, seed: int, keep_clear: Pose2D) -> None:
-        self.traffic = Traffic(self.client, self.world, cars, seed, keep_clear)
+    def add_traffic(self, cars: int, seed: int, keep_clear: Pose2D, extras: TrafficExtras | None) -> None:
+        self.traffic = Traffic(self.client, self.world, cars, seed, keep_clear, extras)
 
     def clear_traffic(self) -> None:
         if self.traffic is not None:

@@ -31,7 +31,7 @@ class LightColour(IntEnum):
 
 @dataclass(frozen=True)
 class Body:
-    """A vehicle or a walker as a box on the ground."""
+    """A vehicle, a walker or a prop that somebody put there, as a box on the ground."""
 
     actor_id: int
     type_id: str
@@ -118,7 +118,7 @@ class TruthReader:
         others = tuple(
             self.body(actor)
             for actor in actors
-            if actor.id != ego.id and actor.type_id.startswith(("vehicle.", "walker."))
+            if actor.id != ego.id and actor.type_id.startswith(("vehicle.", "walker.", "static.prop."))
         )
         lights = {
             actor.id: LightColour(int(actor.state))

@@ -14,6 +14,9 @@ PATH_POINTS = 10
 SPEED_CLASSES_MPS = (0.0, 1.5, 3.0, 4.5, 6.0, 8.0, 10.0, 12.0)
 WAYPOINT_SPACING_S = 0.5
 WAYPOINTS = 8
+FUTURE_SPACING_S = 0.5  # of other road users
+FUTURE_STEPS = 4
+FUTURE_MODES = 3
 
 
 class Light(IntEnum):
@@ -22,6 +25,17 @@ class Light(IntEnum):
     NONE = 0  # none within reach
     GREEN = 1
     RED_OR_YELLOW = 2
+
+
+class Manoeuvre(IntEnum):
+    """What decides how the car drives at a moment."""
+
+    FOLLOW_LANE = 0
+    FOLLOW_LEAD = 1
+    STOP_LIGHT = 2
+    STOP_SIGN = 3
+    YIELD = 4  # to a gap at a junction, crossing traffic or pedestrians
+    AVOID = 5  # going around an obstacle, or changing lanes
 
 
 @dataclass(frozen=True)

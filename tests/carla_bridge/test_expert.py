@@ -1,19 +1,24 @@
 """The expert on a hand-made road: what it looks out for, and what it does about it."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import shapely
 from bridge_helpers import STOP_LINE, car, straight_route, truth
 from hypothesis import given
 from hypothesis import strategies as st
+from shapely.geometry import Polygon
 
 from bev import Pose2D
-from carla_bridge.corridor import find_obstacles, predict
+from carla_bridge.corridor import corridor_along, obstacles_now, occupied
 from carla_bridge.expert import Expert, ExpertConfig, bend_speeds, speed_distribution
+from carla_bridge.forecast import turning
 from carla_bridge.routes import Route
 from carla_bridge.truth import Body, LightColour
-from planner import SPEED_CLASSES_MPS, Light
+from carla_bridge.visibility import Eyes
+from planner import SPEED_CLASSES_MPS, Light, Manoeuvre
 
 
 @given(st.floats(0.0, 12.0))
@@ -24,13 +29,13 @@ def test_speed_distribution_has_the_speed_as_its_mean(speed: float) -> None:
     assert shares @ np.array(SPEED_CLASSES_MPS) == pytest.approx(speed)
 
 
-@given(st.floats(-3.0, 12.0), st.floats(-1.0, 1.0), st.floats(0.0, 3.0))
-def test_prediction_is_the_integral_of_constant_turn_and_speed(speed: float, rate: float, ahead_s: float) -> None:
+@given(st.floats(-3.0, 12.0), st.floats(-1.0, 1.0), st.floats(0.1, 3.0))
+def test_a_turning_forecast_is_the_integral_of_constant_turn_and_speed(speed: float, rate: float, s: float) -> None:
     steps = 3000
-    yaw = 0.3 + rate * ahead_s * (np.arange(steps) + 0.5) / steps
-    end = np.array([1.0, 2.0]) + speed * ahead_s / steps * np.array([np.cos(yaw).sum(), np.sin(yaw).sum()])
-    pose = predict(car(1.0, 2.0, 0.3, speed, yaw_rate=rate), ahead_s).pose
-    assert (pose.x, pose.y) == pytest.approx(tuple(end), abs=1e-4)
+    yaw = 0.3 + rate * s * (np.arange(steps) + 0.5) / steps
+    end = np.array([1.0, 2.0]) + speed * s / steps * np.array([np.cos(yaw).sum(), np.sin(yaw).sum()])
+    poses = turning(car(1.0, 2.0, 0.3, speed, yaw_rate=rate), np.array([s]))
+    assert poses[0, :2] == pytest.approx(end, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -43,16 +48,43 @@ def test_prediction_is_the_integral_of_constant_turn_and_speed(speed: float, rat
     ],
 )
 def test_what_stands_in_the_lane(other: Body, gap: float | None) -> None:
-    found = find_obstacles(straight_route(), 20.0, car(20.0, speed=5.0), (other,))
+    corridor = corridor_along(straight_route(), 20.0, 0.95)
+    found = obstacles_now(corridor, 22.4, (other,))
     assert [obstacle.gap_m for obstacle in found] == ([] if gap is None else [pytest.approx(gap, abs=0.2)])
 
 
+@given(st.floats(-30.0, 60.0), st.floats(-6.0, 6.0), st.floats(-3.2, 3.2))
+def test_slabs_touch_a_box_as_polygons_do(x: float, y: float, yaw: float) -> None:
+    corridor = corridor_along(straight_route(), 20.0, 0.95)
+    box = np.array([[x, y, yaw, 2.4, 0.95]])
+    first, last = occupied(corridor.points, corridor.yaws, corridor.half_width_m, 0.5, box)[0]
+    body = Polygon(car(x, y, yaw).corners())
+    touched = [
+        k for k, (px, _) in enumerate(corridor.points) if body.intersection(
+            shapely.box(px - 0.5, -corridor.half_width_m, px + 0.5, corridor.half_width_m)).area > 1e-6
+    ]  # fmt: skip
+    assert ([first, last] if first >= 0 else []) == ([touched[0], touched[-1]] if touched else [])
+
+
 def test_crossing_traffic_counts_when_it_would_be_there_with_us() -> None:
-    ego = car(20.0, speed=6.0)
-    on_course = car(35.0, -14.0, math.pi / 2, speed=6.0, actor_id=2)  # there in 2.3 s, we in about 2
-    already_past = car(35.0, 6.0, math.pi / 2, speed=6.0, actor_id=2)
-    assert [found.crossing for found in find_obstacles(straight_route(), 20.0, ego, (on_course,))] == [True]
-    assert find_obstacles(straight_route(), 20.0, ego, (already_past,)) == []
+    def stops_for(other: Body) -> bool:
+        expert = Expert(straight_route(), ())
+        return expert.decide(truth(0.0, car(20.0, speed=6.0), (other,))).manoeuvre == Manoeuvre.YIELD
+
+    assert stops_for(car(38.0, -14.0, math.pi / 2, speed=6.0, actor_id=2))  # there in 2.3 s, we in about 2
+    assert not stops_for(car(38.0, 6.0, math.pi / 2, speed=6.0, actor_id=2))  # already past
+
+
+def test_who_hides_behind_a_van_or_a_house_is_not_seen() -> None:
+    behind = car(30.0, actor_id=3)
+    van = replace(car(15.0, actor_id=2), height_m=2.5)
+    wall = np.array([[20.0, 0.0, 0.0, 1.0, 8.0]])
+    eye = Pose2D(0.7, 0.0, 0.0)
+    seen = [[body.actor_id for body in Eyes(walls).look(eye, bodies, 0.0)]
+            for walls, bodies in ((np.zeros((0, 5)), (van, behind)), (wall, (behind,)),
+                                  (np.zeros((0, 5)), (replace(van, height_m=1.0), behind)))]  # fmt: skip
+    assert seen == [[2], [], [2, 3]]
+    assert Eyes(wall[:0]).look(eye, (car(60.0, actor_id=4),), 0.0) == []
 
 
 def simulate(
