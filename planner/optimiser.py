@@ -192,9 +192,8 @@ def _flops(path_shape: Any, *args: Any, **kwargs: Any) -> int:
 
 
 class TrajectoryOptimiser(nn.Module):
-    """path (B, P, 2), speed_logits (B, C), waypoints (B, N, 2), speed (B, 1) -> path, waypoints that a car can drive.
-
-    For inference: no gradient comes back through it."""
+    """path (B, P, 2), speed_logits (B, C), waypoints (B, N, 2), speed (B, 1 or more; the first in m/s)
+    -> path, waypoints that a car can drive. For inference: no gradient comes back through it."""
 
     def forward(self, path: Tensor, speed_logits: Tensor, waypoints: Tensor, speed: Tensor) -> tuple[Tensor, Tensor]:
         return optimise_trajectory(path, speed_logits, waypoints, speed)
