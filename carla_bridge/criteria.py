@@ -68,6 +68,7 @@ class CriteriaConfig:
     off_route_m: float = 30.0
     merge_s: float = 5.0
     collision_mps: float = 0.1
+    pushed_s: float = 1.0  # for so long after he was hit where he stood, nobody answers for being pushed on
     timeout_base_s: float = 300.0
     timeout_speed_share: float = 0.1  # the slowest allowed mean speed, as a share of the speed limit
     speed_checkpoints: int = 4
@@ -121,6 +122,7 @@ class Criteria:
         self._last: Body | None = None
         self._speeds_before = (0.0, 0.0)  # two ticks ago, one tick ago
         self._last_contact_s: dict[int, float] = {}
+        self._excused_until_s: dict[int, float] = {}
         self._outside_m = 0.0
         self._speeds: list[tuple[float, float]] = []  # own and mean traffic speed since the last checkpoint
         self._checkpoint = 1
@@ -186,6 +188,9 @@ class Criteria:
             last_s = self._last_contact_s.get(contact.other_id)
             merged = last_s is not None and truth.time_s - last_s < self.config.merge_s
             if not merged and speed < self.config.collision_mps:
+                self._excused_until_s[contact.other_id] = truth.time_s + self.config.pushed_s
+                continue
+            if not merged and truth.time_s < self._excused_until_s.get(contact.other_id, -math.inf):
                 continue
             self._last_contact_s[contact.other_id] = truth.time_s
             if not merged:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -290,9 +290,63 @@ def random_route(
     raise ValueError(f"no random route of {min_length_m:.0f} m found in town {graph.town}: too many dead ends")
 
 
+def covering_routes(
+    graph: LaneGraph, count: int, low_m: float = 300.0, high_m: float = 400.0, seed: int = 0, draws: int = 600
+) -> tuple[Route, ...]:
+    """Routes of a length within the bounds that together drive over as many lanes of a town as they can: of many drawn
+    at random the one that adds most, again and again; every lane is worth half as much each time. Same seed, same
+    routes. ValueError where too few are found."""
+    rng = np.random.default_rng(seed)
+    drawn = [route for _ in range(draws) if (route := _bounded_route(graph, rng, low_m, high_m)) is not None]
+    if len(drawn) < count:
+        raise ValueError(f"only {len(drawn)} routes of {low_m:.0f}-{high_m:.0f} m found in town {graph.town}")
+    times: dict[LaneKey, int] = {}
+    chosen: list[Route] = []
+    for number in range(count):
+        gains = [sum(graph.lanes[key].length_m * 0.5 ** times.get(key, 0) for key in route.lanes) for route in drawn]
+        best = drawn.pop(int(np.argmax(gains)))
+        for key in best.lanes:
+            times[key] = times.get(key, 0) + 1
+        chosen.append(replace(best, name=f"{graph.town.lower()}_{number:02d}"))
+    return tuple(chosen)
+
+
+def _bounded_route(graph: LaneGraph, rng: np.random.Generator, low_m: float, high_m: float) -> Route | None:
+    try:
+        route = random_route(graph, rng, low_m)
+    except ValueError:
+        return None
+    last = graph.lanes[route.lanes[-1]]
+    over = max(0.0, route.length_m - float(rng.uniform(low_m, high_m)))
+    end_m = last.length_m - 12.0 - over  # at least 12 m behind the last junction
+    distinct = len(set(route.lanes)) == len(route.lanes)
+    if not distinct or end_m < 12.0 or not low_m <= route.length_m - over <= high_m:
+        return None
+    start_m = float(graph.lanes[route.lanes[0]].arc_m[-1]) - _length_on_first(graph, route)
+    return route_along(graph, route.lanes, start_m, end_m, route.name)
+
+
+def _length_on_first(graph: LaneGraph, route: Route) -> float:
+    """Metres of a route on its first lane."""
+    rest = sum(graph.lanes[key].length_m for key in route.lanes[1:-1])
+    return route.length_m - rest - (graph.lanes[route.lanes[-1]].length_m - 12.0)
+
+
 def save_route(route: Route, path: str | Path) -> None:
-    """Writes a Leaderboard 2.x routes file (CARLA's axes) with the start, the middle of every lane and the goal."""
+    save_routes([route], path)
+
+
+def save_routes(routes: Sequence[Route], path: str | Path) -> None:
+    """Writes a Leaderboard 2.x routes file (CARLA's axes): of each route the start, places before, in and after each
+    junction, and the goal."""
     root = ElementTree.Element("routes")
+    for route in routes:
+        _add_route(root, route)
+    ElementTree.indent(root)
+    Path(path).write_text(ElementTree.tostring(root, encoding="unicode") + "\n", encoding="utf-8")
+
+
+def _add_route(root: ElementTree.Element, route: Route) -> None:
     node = ElementTree.SubElement(root, "route", id=route.name, town=route.town)
     ElementTree.SubElement(node, "weathers")
     waypoints = ElementTree.SubElement(node, "waypoints")
@@ -304,8 +358,6 @@ def save_route(route: Route, path: str | Path) -> None:
         pose = route.pose_at(arc)
         ElementTree.SubElement(waypoints, "position", x=f"{pose.x:.2f}", y=f"{-pose.y:.2f}", z="0.00")
     ElementTree.SubElement(node, "scenarios")
-    ElementTree.indent(root)
-    Path(path).write_text(ElementTree.tostring(root, encoding="unicode") + "\n", encoding="utf-8")
 
 
 def load_routes(graph: LaneGraph, path: str | Path) -> tuple[Route, ...]:

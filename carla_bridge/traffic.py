@@ -19,13 +19,18 @@ CLEAR_AHEAD_M = 25.0  # no car this near to the ego's start
 # Plain cars and vans are the traffic of the first shipped network, which takes the back of a taxi for a free road.
 MAKES = ("car", "van")
 SLOWER_PERCENT = 30.0  # below the speed limit: faster, TrafficManager takes right turns beyond the grip of the tyres
+TOP_MPS = 8.0  # on fast roads: our own car's speed classes end soon after
+CHECK_TICKS = 10  # between two looks at the speed limits
 # With variety: the share of each make; special ones (police, taxi, ambulance, fire engine) are among them.
 SHARES = {"car": 0.60, "van": 0.12, "truck": 0.07, "bus": 0.03, "motorcycle": 0.09, "bicycle": 0.09}
+LONG = ("vehicle.carlamotors.firetruck", "vehicle.carlamotors.european_hgv", "vehicle.mitsubishi.fusorosa")
+LONG_LANE_M = 3.4  # TrafficManager cuts corners with long vehicles where lanes are narrower than this
 CROSSING_SHARE = 0.25  # of the pedestrians that may cross a road where there is no crosswalk
 WALKER_NEAR_M = 45.0  # of the route, where those who walk begin
 WALKER_CLEAR_M = 4.0
 HURRIED_SHARE = 0.15  # run
 OBSTACLE_SPACING_M = 70.0
+LIGHT_QUEUE_M = 25.0  # more before lights, where a standing car would be taken for the end of a queue
 OBSTACLE_FREE_M = 32.0  # of straight road before and behind
 
 
@@ -72,8 +77,9 @@ def plan_obstacles(route: Route, graph: LaneGraph, count: int, seed: int) -> tup
 
 def _has_room(route: Route, graph: LaneGraph, arc_m: float) -> bool:
     low, high = arc_m - OBSTACLE_FREE_M, arc_m + OBSTACLE_FREE_M
-    if any(span.entry_m < high and span.exit_m > low for span in route.junctions):
-        return False
+    for span in route.junctions:
+        if span.entry_m < high + (LIGHT_QUEUE_M if span.signalised else 0.0) and span.exit_m > low:
+            return False
     yaws = np.interp(np.linspace(low, high, 9), route.arc_m, route.yaws)
     if np.ptp(yaws) > math.radians(12.0):
         return False
@@ -121,6 +127,8 @@ class Traffic:
         self.actors: list[int] = []
         self._walking: list[tuple[carla.WalkerAIController, carla.Location, float]] = []
         self._to_start = False
+        self._cars: dict[int, tuple[carla.Vehicle, float]] = {}  # with the speed limit [km/h] last told of
+        self._ticks = 0
         self._manager: carla.TrafficManager | None = None
         extras = extras or TrafficExtras()
         try:
@@ -135,7 +143,10 @@ class Traffic:
             raise
 
     def ticked(self) -> None:
-        """Pedestrians set out once the world knows them."""
+        """Pedestrians set out once the world knows them; nobody is faster than TOP_MPS on a fast road."""
+        if self._ticks % CHECK_TICKS == 0:
+            self._hold_back()
+        self._ticks += 1
         if not self._to_start:
             return
         self._to_start = False
@@ -145,7 +156,17 @@ class Traffic:
             controller.set_max_speed(speed)
             controller.parent.set_collisions(True)  # the library makes walkers of controllers immaterial
 
+    def _hold_back(self) -> None:
+        for number, (car, told) in self._cars.items():
+            limit = car.get_speed_limit()
+            if self._manager is None or limit == told or limit <= 0.0:
+                continue
+            wanted = min((1.0 - SLOWER_PERCENT / 100.0) * limit, 3.6 * TOP_MPS)
+            self._manager.vehicle_percentage_speed_difference(car, 100.0 * (1.0 - wanted / limit))
+            self._cars[number] = (car, limit)
+
     def close(self) -> None:
+        self._cars = {}
         # the manager first: its thread ends the process when it meets a car that is gone
         if self._manager is not None:
             self._manager.shut_down()
@@ -191,13 +212,21 @@ class Traffic:
             raise SessionError(f"{count} cars asked for, but there was room for {spawned} only")
 
     def _blueprints(self, variety: bool) -> dict[str, list[carla.ActorBlueprint]]:
+        too_long = LONG if self._lane_width_m() < LONG_LANE_M else ()
         found: dict[str, list[carla.ActorBlueprint]] = {}
         for blueprint in sorted(self._world.get_blueprint_library().filter("vehicle.*"), key=lambda one: one.id):
             make = blueprint.get_attribute("base_type").as_str()
             special = blueprint.get_attribute("special_type").as_str()
+            if blueprint.id in too_long:
+                continue
             if make in (SHARES if variety else MAKES) and (variety or not special):
                 found.setdefault(make, []).append(blueprint)
         return found
+
+    def _lane_width_m(self) -> float:
+        """The usual one of this map."""
+        town = self._world.get_map()
+        return float(np.median([town.get_waypoint(point.location).lane_width for point in town.get_spawn_points()]))
 
     def _add_car(
         self, blueprint: carla.ActorBlueprint, point: carla.Transform, rng: np.random.Generator, variety: bool
@@ -215,6 +244,7 @@ class Traffic:
         if variety:
             self._manager.update_vehicle_lights(actor, True)
         self.actors.append(actor.id)
+        self._cars[actor.id] = (actor, 0.0)
         return True
 
     def _add_walkers(self, extras: TrafficExtras, seed: int, keep_clear: Pose2D) -> None:

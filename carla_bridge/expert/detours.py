@@ -48,13 +48,13 @@ class StandingWatch:
         return now_s - self._since_s.get(body.actor_id, now_s)
 
 
-def is_in_the_way(config: ExpertConfig, obstacle: Obstacle, stood_s: float, to_junction_m: float) -> bool:
-    """Does it stand there for good, as far as one can see? to_junction_m: from it to the next junction entry."""
+def is_in_the_way(config: ExpertConfig, obstacle: Obstacle, stood_s: float, queues: bool) -> bool:
+    """Does it stand there for good, as far as one can see? queues: it may wait for a junction."""
     if abs(obstacle.body.speed_mps) > STANDING_MPS or obstacle.body.type_id.startswith("walker."):
         return False
     if obstacle.body.type_id.startswith("static."):
         return True
-    return stood_s > (config.queue_s if to_junction_m < config.queue_m else config.detour_after_s)
+    return stood_s > (config.queue_s if queues else config.detour_after_s)
 
 
 def plan_detour(

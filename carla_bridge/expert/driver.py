@@ -243,9 +243,12 @@ class Expert:
         return max(wait, front - 0.5) if wait < front else wait
 
     def _in_the_way(self, obstacle: Obstacle, now_s: float) -> bool:
-        entries = [span.entry_m for span in self.route.junctions if span.entry_m > obstacle.front_m - 3.0]
-        to_junction = (entries[0] if entries else float("inf")) - obstacle.front_m
-        return is_in_the_way(self.config, obstacle, self._watch.stood_s(obstacle.body, now_s), to_junction)
+        config = self.config
+        queues = any(
+            -3.0 < span.entry_m - obstacle.front_m < (config.light_queue_m if span.signalised else config.queue_m)
+            for span in self.route.junctions
+        )
+        return is_in_the_way(config, obstacle, self._watch.stood_s(obstacle.body, now_s), queues)
 
     def _is_free(self, detour: Detour, truth: Truth, seen: Sequence[Body], passed: set[int]) -> bool:
         """May we drive this line now, at the speed of a detour, without meeting anybody?"""

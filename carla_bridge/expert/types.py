@@ -11,7 +11,7 @@ from planner import Control, Light, Manoeuvre
 
 @dataclass(frozen=True)
 class ExpertConfig:
-    cruise_mps: float = 9.0
+    cruise_mps: float = 9.5
     limit_share: float = 0.9  # of the speed limit
     lateral_mps2: float = 1.8  # in bends
     brake_mps2: float = 1.8  # comfortable, and what the speed profiles are drawn with
@@ -37,8 +37,9 @@ class ExpertConfig:
     detour_gap_m: float = 7.0  # we stop this far behind what we may go around
     detour_side_m: float = 0.7  # between it and us
     detour_after_s: float = 4.0  # a vehicle that has stood for so long without a reason in sight
-    queue_m: float = 18.0  # to the next junction: nearer to it others stand for a reason,
-    queue_s: float = 45.0  # as long as they do not stand there longer than this
+    queue_m: float = 22.0  # to the next junction: nearer to it others stand for a reason,
+    light_queue_m: float = 50.0  # or nearer than this to one with lights,
+    queue_s: float = 60.0  # as long as they do not stand there longer than this
 
 
 @dataclass(frozen=True)

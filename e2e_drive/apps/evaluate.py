@@ -24,6 +24,7 @@ from carla_bridge.criteria import Criteria, InfractionKind, LaneCheck
 from carla_bridge.process import SessionError, WorldDied
 from carla_bridge.routes import Route, find_first_drive_route, load_routes, random_route
 from carla_bridge.session import Session
+from e2e_drive import config_dir
 from e2e_drive.apps.drivers import Driver, ExpertDriver, StackDriver
 from e2e_drive.apps.options import build, plain, rig_of, whole_number, world_of
 from e2e_drive.apps.recorder import LOG, TIMELINE, VIDEO, Recorder, Scene
@@ -82,6 +83,7 @@ def _prepare(cfg: DictConfig) -> DrivingStack | None:
     """Whatever can be wrong with the configuration is found here, before anything starts."""
     whole_number(cfg, "seed", 0)
     whole_number(cfg, "cars", 0)
+    whole_number(cfg, "walkers", 0)
     if cfg.rules not in RULES:
         raise UserError(f"rules must be one of {', '.join(RULES)}, received {cfg.rules!r}")
     if cfg.driver not in ("model", "expert"):
@@ -107,7 +109,7 @@ def choose_route(cfg: DictConfig, session: Session) -> Route:
             rng = np.random.default_rng(int(options.seed))
             return random_route(session.graph, rng, float(options.length_m), f"random_{options.seed}")
         if options.kind == "file":
-            routes = load_routes(session.graph, str(options.path))
+            routes = load_routes(session.graph, _routes_file(str(options.path)))
             wanted = None if options.id is None else str(options.id)
             for route in routes:
                 if wanted in (None, route.name):
@@ -116,6 +118,12 @@ def choose_route(cfg: DictConfig, session: Session) -> Route:
     except ValueError as error:
         raise UserError(f"routes: {error}") from error
     raise UserError(f"routes.kind must be first_drive, random or file, received {options.kind!r}")
+
+
+def _routes_file(path: str) -> Path:
+    """As named, or of that name among the shipped ones."""
+    shipped = config_dir() / "routes" / path
+    return shipped if not Path(path).exists() and shipped.exists() else Path(path)
 
 
 def _drive(
@@ -128,7 +136,9 @@ def _drive(
     opened: float,
 ) -> int:
     route = choose_route(cfg, session)
-    frame = session.start(route, cars=int(cfg.cars), seed=int(cfg.seed))
+    frame = session.start(
+        route, cars=int(cfg.cars), walkers=int(cfg.walkers), variety=bool(cfg.variety), seed=int(cfg.seed)
+    )
     driver: Driver = ExpertDriver(session) if stack is None else StackDriver(stack, session)
     criteria = Criteria(route, session.stop_lines, LaneCheck(session.map))
     grid = BevGrid() if stack is None else stack.model.config.grid

@@ -63,8 +63,11 @@ def test_repeats_with_one_actor_merge_and_kinds_differ() -> None:
 
 def test_who_stands_is_not_at_fault() -> None:
     ticks = [truth(0.05 * i, car(10.0), contacts=(Contact(2, "vehicle.x", 9.0),) if i == 9 else ()) for i in range(9)]
-    pushed = [truth(0.5, car(9.9, speed=-3.0), contacts=(Contact(2, "vehicle.x", 9.0),))]
+    hit = (Contact(2, "vehicle.x", 9.0),)
+    pushed = [truth(0.5 + 0.05 * i, car(9.9 - 0.15 * i, speed=-3.0), contacts=hit) for i in range(10)]
     assert kinds(watch([*ticks, *pushed])) == []
+    later = [truth(2.0 + 0.05 * i, car(9.0 + 0.1 * i, speed=2.0), contacts=hit) for i in range(5)]
+    assert kinds(watch([*ticks, *pushed, *later])) == [InfractionKind.VEHICLE]
 
 
 def test_leaving_the_route_ends_it() -> None:

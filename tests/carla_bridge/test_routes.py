@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import carla
 import numpy as np
 import pytest
 from bridge_helpers import gridley, straight_route
@@ -10,9 +11,12 @@ from hypothesis import strategies as st
 
 from bev import Command, RouteHint
 from carla_bridge.convert import wrap_angle
+from carla_bridge.embedded.towns import load_town
+from carla_bridge.lanes import LaneGraph
 from carla_bridge.routes import (
     Route,
     RouteTracker,
+    covering_routes,
     find_first_drive_route,
     load_routes,
     random_route,
@@ -118,3 +122,14 @@ def test_hint_is_as_coarse_as_a_voice_prompt() -> None:
 def test_the_shipped_routes_file_is_the_first_drive() -> None:
     (shipped,) = load_routes(gridley(), Path(__file__).parents[2] / "configs" / "routes" / "first_drive.xml")
     assert shipped.lanes == find_first_drive_route(gridley()).lanes
+
+
+def test_the_shipped_unseen_routes_cover_thornby() -> None:
+    graph = LaneGraph(carla.Map("Thornby", load_town("Thornby").opendrive))
+    shipped = load_routes(graph, Path(__file__).parents[2] / "configs" / "routes" / "thornby_unseen.xml")
+    assert [route.lanes for route in shipped] == [route.lanes for route in covering_routes(graph, 20)]
+    assert all(299.0 < route.length_m < 401.0 for route in shipped)
+    driven = {key for route in shipped for key in route.lanes}
+    assert sum(graph.lanes[key].length_m for key in driven) > 0.75 * sum(lane.length_m for lane in graph.lanes.values())
+    spans = [span for route in shipped for span in route.junctions]
+    assert 5 < sum(span.signalised for span in spans) < len(spans) - 20
