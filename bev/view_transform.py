@@ -1,150 +1,110 @@
-"""Camera features -> bird's-eye view, by asking each BEV cell which pixels look at it.
+"""Camera features -> bird's-eye view: how far each pixel looks, and then its features put down there.
 
-Every cell is lifted to a few heights; each such point is projected into every camera and takes the bilinearly
-interpolated features found there. This is the parameter-free lift of Simple-BEV (Harley et al., arXiv 2206.07959),
-which needs no depth and no depth labels; the layers after it learn which height was right. Where several cameras see
-a point, they are weighted by their resolution (focal length squared: pixels per solid angle), so the tele lens is not
-blurred by the wide ones.
-
-Since the cameras are fixed to the car, the whole lift is one sparse matrix (points x pixels), built once for a rig.
-
-Shapes:  B batch   C channels   P = rows * columns * heights points   N pixels of all feature maps together
+Shapes:  B batch   M cameras   E image channels   C BEV channels   D depth bins   h, w feature map
+         R, K rows and columns of the BEV grid
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bev.cross_attention import DeformableLift
+from bev.frustum import DepthBins
+from bev.lift_splat import LiftSplat
 from bev.types import BevGrid, Camera, CameraRig, FloatArray
 
-_NEAREST_M = 0.2  # points closer to the image plane than this are not projected
-
-
-def grid_points(grid: BevGrid, heights_m: Sequence[float]) -> FloatArray:
-    """(rows * columns * heights, 3) points of the ego frame, height fastest."""
-    ground = grid.cell_centres().reshape(-1, 1, 2)
-    height = np.asarray(heights_m, dtype=np.float64).reshape(1, -1, 1)
-    return np.concatenate(
-        [np.repeat(ground, len(heights_m), axis=1), np.repeat(height, len(ground), axis=0)], axis=2
-    ).reshape(-1, 3)
-
-
-def project(camera: Camera, points: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-    """Points (P, 3) of the ego frame -> pixels (P, 2), and which of them the camera sees."""
-    optical_from_ego = np.linalg.inv(camera.ego_from_optical)
-    optical = points @ optical_from_ego[:3, :3].T + optical_from_ego[:3, 3]
-    depth = optical[:, 2]
-    image = optical @ camera.intrinsics.T
-    pixels = image[:, :2] / np.maximum(depth, _NEAREST_M)[:, None]
-    seen = (depth > _NEAREST_M) & (pixels >= 0).all(1) & (pixels < (camera.width, camera.height)).all(1)
-    return pixels, seen
-
-
-def lift_entries(rig: CameraRig, grid: BevGrid, heights_m: Sequence[float], stride: int) -> tuple[np.ndarray, ...]:
-    """The lift as a sparse matrix: (point, pixel, weight) triplets sorted by point; a seen point's weights sum to 1.
-
-    Pixels are numbered through the cameras' feature maps in the rig's order, row by row.
-    """
-    points = grid_points(grid, heights_m)
-    total = np.zeros(len(points))
-    triplets, offset = [], 0
-    for camera in rig.cameras:
-        if camera.width % stride or camera.height % stride:
-            raise ValueError(f"camera {camera.name!r}: {camera.width}x{camera.height} is no multiple of {stride} px")
-        columns, rows = camera.width // stride, camera.height // stride
-        pixels, seen = project(camera, points)
-        index = np.flatnonzero(seen)
-        position = pixels[index] / stride - 0.5  # feature (0, 0) is centred half a stride into the picture
-        low = np.floor(position).astype(np.int64)
-        fraction = position - low
-        resolution = camera.intrinsics[0, 0] ** 2
-        total[index] += resolution
-        for step_u in (0, 1):
-            for step_v in (0, 1):
-                u = np.clip(low[:, 0] + step_u, 0, columns - 1)
-                v = np.clip(low[:, 1] + step_v, 0, rows - 1)
-                share_u = fraction[:, 0] if step_u else 1 - fraction[:, 0]
-                share_v = fraction[:, 1] if step_v else 1 - fraction[:, 1]
-                triplets.append((index, offset + v * columns + u, share_u * share_v * resolution))
-        offset += rows * columns
-    point, pixel, weight = (np.concatenate(parts) for parts in zip(*triplets, strict=True))
-    order = np.argsort(point, kind="stable")
-    point, pixel, weight = point[order], pixel[order], weight[order]
-    return point, pixel, (weight / total[point]).astype(np.float32)
-
-
-class _SparseLift(torch.autograd.Function):
-    """lifted = M @ table, M given by its rows (forward) and by its columns (backward).
-
-    Two weighted embedding bags: on CPU several times faster than grid_sample or a sparse CSR product, since a row of
-    the table (all channels of all samples of one pixel) is contiguous.
-    """
-
-    @staticmethod
-    def forward(ctx, table: Tensor, rows: tuple[Tensor, ...], columns: tuple[Tensor, ...]) -> Tensor:
-        ctx.columns = columns
-        index, starts, weights = rows
-        # Detached: autograd is our business here, and its bookkeeping makes embedding_bag several times slower.
-        return F.embedding_bag(index, table.detach(), starts, mode="sum", per_sample_weights=weights.to(table.dtype))
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
-        index, starts, weights = ctx.columns
-        gradient = gradient.contiguous()
-        table = F.embedding_bag(index, gradient, starts, mode="sum", per_sample_weights=weights.to(gradient.dtype))
-        return table, None, None
+KINDS = ("lift_splat", "cross_attention")
+_LENS_SIZE = 6  # numbers that describe how a camera is built in
 
 
 class ViewTransform(nn.Module):
-    """One (B, C, h, w) feature map a camera, in the rig's order -> (B, C, rows, columns)."""
+    """One (B, E, h, w) feature map a camera, in the rig's order
+    -> bev_lifted (B, C, R, K), depth_logits (B, M, D + 1, h, w).
 
-    row_index: Tensor
-    row_starts: Tensor
-    row_weights: Tensor
-    column_index: Tensor
-    column_starts: Tensor
-    column_weights: Tensor
+    A small network names the depth of each pixel (BEVDepth: Li et al., arXiv 2206.10092); it is told the lens, and at
+    which depth each pixel's ray would meet flat ground, so that no camera has to be learned by heart. Then `lift_splat`
+    puts features where they are, or `cross_attention` lets BEV cells look for them.
+    """
 
-    def __init__(self, rig: CameraRig, grid: BevGrid, heights_m: Sequence[float], channels: int, stride: int) -> None:
+    lens: Tensor
+    ground: Tensor
+
+    def __init__(
+        self,
+        rig: CameraRig,
+        grid: BevGrid,
+        kind: str,
+        bins: DepthBins,
+        image_channels: int,
+        channels: int,
+        stride: int,
+        heads: int,
+    ) -> None:
         super().__init__()
-        self.grid, self.heights_m, self.stride = grid, tuple(heights_m), stride
-        self.squeeze = nn.Linear(len(self.heights_m) * channels, channels)
-        self.set_rig(rig)
+        if kind not in KINDS:
+            raise ValueError(f"view_transform must be one of {KINDS}, received {kind!r}")
+        if len({(camera.width, camera.height) for camera in rig.cameras}) > 1:
+            raise ValueError(
+                "all cameras of a rig must have one picture size, received "
+                f"{[(camera.name, camera.width, camera.height) for camera in rig.cameras]}"
+            )
+        self.bins, self.stride, self.channels = bins, stride, channels
+        self.lift = (
+            LiftSplat(rig, grid, bins, channels, stride)
+            if kind == "lift_splat"
+            else DeformableLift(rig, grid, channels, stride, heads=heads)
+        )
+        self.lens_gate = nn.Sequential(nn.Linear(_LENS_SIZE, 32), nn.ReLU(), nn.Linear(32, image_channels))
+        self.depth = nn.Sequential(
+            nn.Conv2d(image_channels + 2, image_channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(image_channels),
+            nn.ReLU(),
+            nn.Conv2d(image_channels, bins.count + 1, 1),
+        )
+        self.context = nn.Conv2d(image_channels, channels, 1)
+        self._describe(rig)
 
     def set_rig(self, rig: CameraRig) -> None:
-        """Build the lift for these cameras (the calibration enters the network here, and only here)."""
-        point, pixel, weight = lift_entries(rig, self.grid, self.heights_m, self.stride)
-        points = self.grid.rows * self.grid.columns * len(self.heights_m)
-        pixels = sum(camera.width * camera.height // self.stride**2 for camera in rig.cameras)
-        order = np.argsort(pixel, kind="stable")
-        device = self.squeeze.weight.device
-        for name, array in {
-            "row_index": pixel,
-            "row_starts": np.searchsorted(point, np.arange(points)),
-            "row_weights": weight,
-            "column_index": point[order],
-            "column_starts": np.searchsorted(pixel[order], np.arange(pixels)),
-            "column_weights": weight[order],
-        }.items():
-            # Not persistent: the weights of a model do not depend on the rig it looks through.
-            self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(array)).to(device), persistent=False)
+        """Look through these cameras from now on (the calibration enters the network here, and only here)."""
+        self.lift.set_rig(rig)
+        self._describe(rig)
 
-    def forward(self, *features: Tensor) -> tuple[Tensor]:
-        batch, channels = features[0].shape[:2]
-        table = torch.cat([feature.flatten(2) for feature in features], dim=2)  # (B, C, N)
-        table = table.permute(2, 0, 1).reshape(-1, batch * channels)
-        lifted = _SparseLift.apply(
-            table,
-            (self.row_index, self.row_starts, self.row_weights),
-            (self.column_index, self.column_starts, self.column_weights),
-        )
-        cells, heights = self.grid.rows * self.grid.columns, len(self.heights_m)
-        stacked = lifted.view(cells, heights, batch, channels).permute(2, 0, 1, 3).reshape(batch, cells, -1)
-        squeezed = self.squeeze(stacked)
-        return (squeezed.transpose(1, 2).reshape(batch, channels, self.grid.rows, self.grid.columns),)
+    def forward(self, *features: Tensor) -> tuple[Tensor, Tensor]:
+        cameras, batch = len(features), len(features[0])
+        seen = torch.stack(features, dim=1).flatten(0, 1)  # (B*M, E, h, w)
+        gate = 2.0 * self.lens_gate(self.lens).sigmoid()
+        gate = gate.repeat(batch, 1)[:, :, None, None]
+        ground = self.ground.repeat(batch, 1, 1, 1).to(seen.dtype)
+        depth = self.depth(torch.cat([seen * gate, ground], dim=1))
+        context = self.context(seen)
+        depth, context = depth.unflatten(0, (batch, cameras)), context.unflatten(0, (batch, cameras))
+        (lifted,) = self.lift(*context.unbind(1), *depth.unbind(1))
+        return lifted, depth
+
+    def _describe(self, rig: CameraRig) -> None:
+        device = self.context.weight.device
+        lens = np.stack([_lens_of(camera) for camera in rig.cameras])
+        ground = np.stack([ground_depths(camera, self.stride) for camera in rig.cameras])
+        # Not persistent: the weights of a model do not depend on the rig it looks through.
+        self.register_buffer("lens", torch.from_numpy(lens.astype(np.float32)).to(device), persistent=False)
+        self.register_buffer("ground", torch.from_numpy(ground.astype(np.float32)).to(device), persistent=False)
+
+
+def _lens_of(camera: Camera) -> FloatArray:
+    """(_LENS_SIZE,) resolution, height and attitude, all of order one."""
+    focal = camera.intrinsics[0, 0]
+    yaw, pitch, roll = camera.yaw, camera.pitch, camera.roll
+    return np.array([np.log(focal / 128.0), camera.z - 1.5, 4.0 * pitch, 4.0 * roll, np.cos(yaw), np.sin(yaw)])
+
+
+def ground_depths(camera: Camera, stride: int) -> FloatArray:
+    """(2, h, w) for each feature pixel's ray: 4 / depth at which it meets flat ground (0 above the horizon, at most
+    2), and how much it rises a metre of depth. Depth is measured along the optical axis."""
+    columns = (np.arange(camera.width // stride) + 0.5) * stride
+    rows = (np.arange(camera.height // stride) + 0.5) * stride
+    u, v = np.meshgrid(columns, rows)
+    optical = np.stack([u, v, np.ones_like(u)], axis=-1) @ np.linalg.inv(camera.intrinsics).T
+    rise = optical @ camera.ego_from_optical[2, :3]  # ego z a metre of depth
+    return np.stack([np.clip(-4.0 * rise / camera.z, 0.0, 2.0), np.clip(rise, -1.0, 1.0)])

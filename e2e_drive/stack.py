@@ -93,6 +93,7 @@ class DrivingStack:
         self.executor, self.controller, self.deadline = executor, controller, deadline
         self.last: StepRecord | None = None
         self._stages = {stage.name: stage for stage in model.stages}
+        self._first_state = model.first_state()
         self._pending: list[_Pending] = []
         self._in_use: Trajectory | None = None
         self._schedule: Schedule | None = None
@@ -137,8 +138,9 @@ class DrivingStack:
             )
         )
         with torch.inference_mode():
+            sources = network_inputs(frame) | self._first_state
             outputs, timeline = executor.run(
-                schedule, self._stages, network_inputs(frame), self.link.truth(), frame.frame_id, frame.time_s
+                schedule, self._stages, sources, self.link.truth(), frame.frame_id, frame.time_s
             )
         if timeline.ready_s is not None:
             self._pending.append(_Pending(timeline.ready_s, trajectory_from(outputs, frame)))

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from bev import Command, EgoMotion, Pose2D, RouteHint, SensorFrame
-from planner import SINKS, DrivingModel, network_inputs
+from planner import SINKS, STATES, DrivingModel, network_inputs
 from planner.study import StudyConfig, study_stages
 from scheduling.trace import trace_stages
 from scheduling.types import StageGraph
@@ -26,4 +26,5 @@ def driving_graph(model: DrivingModel) -> StageGraph:
     blank = {camera.name: np.zeros((camera.height, camera.width, 3), np.uint8) for camera in rig.cameras}
     ego = EgoMotion(0.0, 0.0, Pose2D(0.0, 0.0, 0.0))
     example = SensorFrame(0, 0.0, blank, rig, ego, RouteHint(Command.FOLLOW, RouteHint.MAX_DISTANCE_M))
-    return trace_stages(model.stages, network_inputs(example), SINKS)
+    sources = network_inputs(example) | model.first_state()
+    return trace_stages(model.stages, sources, SINKS, STATES)

@@ -1,5 +1,6 @@
 """BEV features -> decision -> trajectory -> control."""
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from planner.control import Controller, ControllerConfig
@@ -11,37 +12,33 @@ from planner.types import (
     WAYPOINTS,
     Control,
     Light,
+    Manoeuvre,
     Trajectory,
 )
 
 if TYPE_CHECKING:
-    from planner.model import (
-        SINKS,
-        DrivingModel,
-        ModelConfig,
-        load_model,
-        model_config_from,
-        network_inputs,
-        save_model,
-        trajectory_from,
-    )
+    from planner.config import ModelConfig, model_config_from
+    from planner.model import SINKS, STATES, DrivingModel, network_inputs, trajectory_from
+    from planner.weights import load_model, save_model
 
-_OF_MODEL = (
-    "SINKS",
-    "DrivingModel",
-    "ModelConfig",
-    "load_model",
-    "model_config_from",
-    "network_inputs",
-    "save_model",
-    "trajectory_from",
-)
+_ON_FIRST_USE = {
+    "ModelConfig": "planner.config",
+    "model_config_from": "planner.config",
+    "SINKS": "planner.model",
+    "STATES": "planner.model",
+    "DrivingModel": "planner.model",
+    "network_inputs": "planner.model",
+    "trajectory_from": "planner.model",
+    "load_model": "planner.weights",
+    "save_model": "planner.weights",
+}
 
 __all__ = [
     "PATH_POINTS",
     "PATH_SPACING_M",
     "SINKS",
     "SPEED_CLASSES_MPS",
+    "STATES",
     "WAYPOINTS",
     "WAYPOINT_SPACING_S",
     "Control",
@@ -49,6 +46,7 @@ __all__ = [
     "ControllerConfig",
     "DrivingModel",
     "Light",
+    "Manoeuvre",
     "ModelConfig",
     "Trajectory",
     "load_model",
@@ -61,8 +59,6 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """The network arrives on first use: whoever needs only types and the controller need not wait for torch."""
-    if name in _OF_MODEL:
-        import planner.model
-
-        return getattr(planner.model, name)
+    if name in _ON_FIRST_USE:
+        return getattr(importlib.import_module(_ON_FIRST_USE[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""What the planner is told besides pictures: own speed, and the next instruction of the route.
+"""What the planner is told besides pictures: own motion, and the next instruction of the route.
 
 Shapes:  B batch   D token width
 """
@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bev import Command, FloatArray, RouteHint
+from bev import Command, EgoMotion, FloatArray, RouteHint
 
 COMMAND_SIZE = len(Command) + 1  # one-hot command, then distance as a share of RouteHint.MAX_DISTANCE_M
 _SPEED_SCALE_MPS = 10.0
+_STANDING_SCALE_S = 2.0
 _DISTANCE_BUMPS = 8
 
 
@@ -22,6 +23,11 @@ def command_vector(hint: RouteHint) -> FloatArray:
     vector[hint.command] = 1.0
     vector[-1] = min(max(hint.distance_m / RouteHint.MAX_DISTANCE_M, 0.0), 1.0)
     return vector
+
+
+def motion_vector(ego: EgoMotion) -> FloatArray:
+    """(2,) float32, the tensor "motion": speed [m/s], and for how long the car has been standing [s]."""
+    return np.array([ego.speed_mps, ego.standing_s], dtype=np.float32)
 
 
 class HintEmbedding(nn.Module):
@@ -45,23 +51,29 @@ class HintEmbedding(nn.Module):
         return self.command((one_hot[:, :, None] * place[:, None, :]).flatten(1))
 
 
-class Conditioning(nn.Module):
-    """speed (B, 1) m/s, command (B, 5) -> one vector (B, D) that is added to every query.
+class MotionEmbedding(nn.Module):
+    """One column of motion (B, 2) -> (B, D). In training it is withheld from a share of the samples (a learned vector
+    takes its place), so that nothing comes to depend on it."""
 
-    In training the speed is withheld from a share of the samples (a learned vector takes its place), so that the path
-    does not come to depend on it.
-    """
-
-    def __init__(self, width: int, speed_dropout: float) -> None:
+    def __init__(self, width: int, column: int, scale: float, dropout: float) -> None:
         super().__init__()
-        self.speed_dropout = speed_dropout
-        self.speed = nn.Sequential(nn.Linear(1, width), nn.ReLU(), nn.Linear(width, width))
-        self.unknown_speed = nn.Parameter(torch.zeros(width))
-        self.hint = HintEmbedding(width)
+        self.column, self.scale, self.dropout = column, scale, dropout
+        self.layers = nn.Sequential(nn.Linear(1, width), nn.ReLU(), nn.Linear(width, width))
+        self.unknown = nn.Parameter(torch.zeros(width))
 
-    def forward(self, speed: Tensor, command: Tensor) -> Tensor:
-        speed_vector = self.speed(speed / _SPEED_SCALE_MPS)
-        if self.training and self.speed_dropout > 0:
-            withheld = torch.rand(len(speed), 1, device=speed.device) < self.speed_dropout
-            speed_vector = torch.where(withheld, self.unknown_speed, speed_vector)
-        return speed_vector + self.hint(command)
+    def forward(self, motion: Tensor) -> Tensor:
+        value = motion[:, self.column : self.column + 1]
+        vector = self.layers((value / self.scale).clamp(-1.0, 3.0))
+        if self.training and self.dropout > 0:
+            withheld = torch.rand(len(value), 1, device=value.device) < self.dropout
+            vector = torch.where(withheld, self.unknown.to(vector.dtype), vector)
+        return vector
+
+
+def speed_embedding(width: int, dropout: float) -> MotionEmbedding:
+    return MotionEmbedding(width, 0, _SPEED_SCALE_MPS, dropout)
+
+
+def standing_embedding(width: int, dropout: float) -> MotionEmbedding:
+    """Zero for every car that moves: it tells who has waited at a stop sign, and nothing that could be copied."""
+    return MotionEmbedding(width, 1, _STANDING_SCALE_S, dropout)

@@ -1,6 +1,6 @@
-"""How fast, and why: target-speed class and the traffic light of our lane.
+"""How fast, and why: target-speed class and manoeuvre.
 
-Shapes:  B batch   D token width   C image channels   h, w tele feature map   T BEV tokens
+Shapes:  B batch   D token width   T BEV tokens   A agents
 """
 
 from __future__ import annotations
@@ -9,48 +9,39 @@ import torch
 from torch import Tensor, nn
 
 from bev.attention import DecoderBlock
-from planner.conditioning import HintEmbedding
-from planner.types import SPEED_CLASSES_MPS, Light
+from planner.conditioning import HintEmbedding, standing_embedding
+from planner.types import SPEED_CLASSES_MPS, Manoeuvre
 
 
 class Decision(nn.Module):
-    """bev_tokens (B, T, D), tele features (B, C, h, w), command (B, 5)
-    -> speed_logits (B, 8), light_logits (B, 3), intent (B, 2, D).
+    """bev_tokens (B, T, D), agents (B, A, D), light_token (B, 1, D), command (B, 5), motion (B, 2)
+    -> speed_logits (B, 8), manoeuvre_logits (B, len(Manoeuvre)), intent (B, 2, D).
 
-    Two queries, one for the speed and one for the light, look at the BEV tokens and straight at the tele picture
-    (a traffic light is high and small: it hardly survives the way into the BEV), and at each other, so that the
-    speed can depend on what the light query found. `intent` hands their state on to the trajectory.
+    Two queries, one for the speed and one for the manoeuvre behind it, look at the scene, the agents and the light, and
+    at each other. `intent` hands their state on to the trajectory.
 
     The car's own speed is not among the inputs: a network that sees it learns to keep it, instead of why an expert
     changes it (causal confusion, de Haan et al., arXiv 1905.11979), and drives into the back of a queue. Withholding it
-    from 30 % of the training samples was tried and was not enough.
+    from 30 % of the training samples was tried and was not enough. For how long it has stood, it may know: who has
+    waited at a stop sign may go.
     """
 
-    def __init__(
-        self,
-        width: int,
-        heads: int,
-        layers: int,
-        dropout: float,
-        image_channels: int,
-        tele_cells: int,
-    ) -> None:
+    def __init__(self, width: int, heads: int, layers: int, dropout: float, motion_dropout: float) -> None:
         super().__init__()
         self.hint = HintEmbedding(width)
-        self.tele = nn.Conv2d(image_channels, width, 1)
-        self.tele_norm = nn.LayerNorm(width)
-        self.tele_position = nn.Parameter(torch.randn(1, tele_cells, width) * 0.02)
+        self.standing = standing_embedding(width, motion_dropout)
         self.queries = nn.Parameter(torch.randn(1, 2, width) * 0.5)
         self.blocks = nn.ModuleList(DecoderBlock(width, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.speed_head = nn.Linear(width, len(SPEED_CLASSES_MPS))
-        self.light_head = nn.Linear(width, len(Light))
+        self.manoeuvre_head = nn.Linear(width, len(Manoeuvre))
 
-    def forward(self, bev_tokens: Tensor, tele: Tensor, command: Tensor) -> tuple[Tensor, ...]:
-        tele_tokens = self.tele_norm(self.tele(tele).flatten(2).transpose(1, 2)) + self.tele_position
-        memory = torch.cat([bev_tokens, tele_tokens], dim=1)
-        intent = self.queries + self.hint(command)[:, None]
+    def forward(
+        self, bev_tokens: Tensor, agents: Tensor, light_token: Tensor, command: Tensor, motion: Tensor
+    ) -> tuple[Tensor, ...]:
+        memory = torch.cat([bev_tokens, agents, light_token], dim=1)
+        intent = self.queries + (self.hint(command) + self.standing(motion))[:, None]
         for block in self.blocks:
             intent = block(intent, memory)
         intent = self.norm(intent)
-        return self.speed_head(intent[:, 0]), self.light_head(intent[:, 1]), intent
+        return self.speed_head(intent[:, 0]), self.manoeuvre_head(intent[:, 1]), intent

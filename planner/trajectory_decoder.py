@@ -1,6 +1,7 @@
 """Where the car goes: a path in space and waypoints in time.
 
 Shapes:  B batch   D token width   T BEV tokens   F fine channels   R, K rows and columns of the BEV grid
+         A agents
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from bev import BevGrid
 from bev.attention import DecoderBlock
-from planner.conditioning import Conditioning
+from planner.conditioning import HintEmbedding, speed_embedding
 from planner.types import PATH_POINTS, PATH_SPACING_M, WAYPOINTS
 
 _WAYPOINT_STEP_M = 4.0  # half a second at 8 m/s
@@ -19,8 +20,8 @@ _LOOK_AROUND_M = ((0.0, 0.0), (1.5, 0.0), (-1.5, 0.0), (0.0, 1.5), (0.0, -1.5))
 
 
 class TrajectoryDecoder(nn.Module):
-    """bev_tokens (B, T, D), bev_features (B, F, R, K), intent (B, 2, D), speed (B, 1), command (B, 5)
-    -> path (B, 10, 2), waypoints (B, 8, 2).
+    """bev_tokens (B, T, D), bev_features (B, F, R, K), agents (B, A, D), intent (B, 2, D), command (B, 5),
+    motion (B, 2) -> raw_path (B, 10, 2), raw_waypoints (B, 8, 2).
 
     One query a point. Points are sums of steps, so that a far point inherits what the near ones know. The path is
     then corrected once from the fine BEV features around where it runs: tokens are 3 m wide, lanes want decimetres.
@@ -33,10 +34,11 @@ class TrajectoryDecoder(nn.Module):
     grid_half: Tensor
 
     def __init__(
-        self, grid: BevGrid, width: int, heads: int, layers: int, dropout: float, speed_dropout: float, fine: int
+        self, grid: BevGrid, width: int, heads: int, layers: int, dropout: float, motion_dropout: float, fine: int
     ) -> None:
         super().__init__()
-        self.conditioning = Conditioning(width, speed_dropout)
+        self.hint = HintEmbedding(width)
+        self.speed = speed_embedding(width, motion_dropout)
         self.queries = nn.Parameter(torch.randn(1, PATH_POINTS + WAYPOINTS, width) * 0.5)
         self.blocks = nn.ModuleList(DecoderBlock(width, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
@@ -62,10 +64,16 @@ class TrajectoryDecoder(nn.Module):
         )
 
     def forward(
-        self, bev_tokens: Tensor, bev_features: Tensor, intent: Tensor, speed: Tensor, command: Tensor
+        self,
+        bev_tokens: Tensor,
+        bev_features: Tensor,
+        agents: Tensor,
+        intent: Tensor,
+        command: Tensor,
+        motion: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        memory = torch.cat([bev_tokens, intent], dim=1)
-        queries = self.queries + self.conditioning(speed, command)[:, None]
+        memory = torch.cat([bev_tokens, agents, intent], dim=1)
+        queries = self.queries + (self.hint(command) + self.speed(motion))[:, None]
         for block in self.blocks:
             queries = block(queries, memory)
         queries = self.norm(queries)

@@ -1,5 +1,19 @@
-"""What the bird's-eye view is asked for."""
+"""What the bird's-eye view and the pictures are asked for."""
 
+from bev.heads.depth import DepthCompletion
+from bev.heads.detection import Agent, Box, DetectionHead, Kind, decode
+from bev.heads.light import LightHead
+from bev.heads.perception import PerceptionHeads
 from bev.heads.segmentation import SegmentationHead
 
-__all__ = ["SegmentationHead"]
+__all__ = [
+    "Agent",
+    "Box",
+    "DepthCompletion",
+    "DetectionHead",
+    "Kind",
+    "LightHead",
+    "PerceptionHeads",
+    "SegmentationHead",
+    "decode",
+]

@@ -8,14 +8,15 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from bev.encoder import convolve
+from bev.types import BevClass
 
 
 class SegmentationHead(nn.Module):
-    """(B, F, R, K) -> logits (B, classes, R, K), one yes/no question a class: the first of `BevClass`."""
+    """(B, F, R, K) -> logits (B, len(BevClass), R, K), one yes/no question a class."""
 
-    def __init__(self, fine: int, classes: int = 4) -> None:
+    def __init__(self, fine: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(convolve(fine, fine), nn.Conv2d(fine, classes, 1))
+        self.layers = nn.Sequential(convolve(fine, fine), nn.Conv2d(fine, len(BevClass), 1))
 
-    def forward(self, features: Tensor) -> tuple[Tensor]:
-        return (self.layers(features),)
+    def forward(self, features: Tensor) -> Tensor:
+        return self.layers(features)

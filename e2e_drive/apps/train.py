@@ -1,8 +1,7 @@
-"""`e2e-drive train`: recorded drives -> weights."""
+"""`e2e-drive train`: recorded drives -> weights; `e2e-drive train eval=WEIGHTS`: how well weights know the drives."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -16,49 +15,87 @@ from safetensors.torch import load_file
 from bev import CameraRig
 from e2e_drive.apps.options import build, plain, rig_of
 from e2e_drive.errors import EXIT_INTERRUPTED, UserError
-from e2e_drive.learn.dataset import Balance, DriveDataset, build_cache, find_logs, split_drives
-from e2e_drive.learn.loop import CHECKPOINT_FILE, WEIGHTS_FOLDER, TrainConfig, Trainer
+from e2e_drive.learn.board import Board
+from e2e_drive.learn.config import TrainConfig
+from e2e_drive.learn.dataset import Balance, DriveDataset
+from e2e_drive.learn.evaluation import evaluate
+from e2e_drive.learn.loop import CHECKPOINT_FILE, WEIGHTS_FOLDER, Trainer, validation_batches
+from e2e_drive.learn.ranks import join_ranks
+from e2e_drive.learn.shards import Shard, build_cache, find_logs, split_drives
+from e2e_drive.report.files import write_json
+from e2e_drive.stack import weights_folder
+from planner.config import ModelConfig, model_config_from
 from planner.losses import LossConfig
-from planner.model import WEIGHTS_FILE, DrivingModel, ModelConfig, model_config_from
+from planner.model import DrivingModel
+from planner.weights import WEIGHTS_FILE, load_model
 
 
 def run(cfg: DictConfig) -> int:
     console = Console(stderr=True)
     torch.set_num_threads(int(cfg.threads) if cfg.threads else torch.get_num_threads())
     rig = rig_of(cfg)
+    if cfg.eval:
+        return _evaluate(cfg, rig, console)
     out = Path(cfg.out)
-    logs = find_logs(Path(cfg.data))
-    shards = build_cache(logs, Path(cfg.cache) if cfg.cache else out / "cache", rig.names, progress=True)
     config = train_config_from(plain(cfg))
-    learn_shards, held_out = split_drives(shards, float(cfg.held_out), config.seed)
-    learn = DriveDataset(learn_shards, rig)
-    validate = DriveDataset(held_out, rig) if held_out else None
+    ranks = join_ranks(config.device)
+    model_config = _model_config(plain(cfg.model), rig)
+    learn_shards, held_out = _shards(cfg, model_config, config.seed)
+    learn = DriveDataset(learn_shards, rig, config.latency_s)
+    validate = DriveDataset(held_out, rig, config.latency_s) if held_out else None
     torch.manual_seed(config.seed)  # the initial weights
-    model = DrivingModel(_model_config(plain(cfg.model), rig))
+    model = build("model", DrivingModel, {"config": model_config, "pretrained": True})
     if cfg.init and not (out / CHECKPOINT_FILE).exists():
         _start_from(model, Path(cfg.init))
-    trainer = Trainer(model, learn, validate, out, config)
+    trainer = Trainer(model, learn, validate, out, config, ranks)
     console.print(
         f"{len(learn)} samples of {len(learn_shards)} drives, {len(validate) if validate else 0} held out; "
         f"{sum(weight.numel() for weight in model.parameters()) / 1e6:.2f} M parameters; "
-        f"{'bfloat16' if config.half else 'float32'} on {config.device}; {trainer.step} steps done"
+        f"{'bfloat16' if config.half else 'float32'} on {trainer.device}; {trainer.step} steps done"
     )
-    board = _Board(out) if cfg.tensorboard else None
+    board = Board(out, validate) if cfg.tensorboard and ranks.leads else None
     try:
         metrics = trainer.run(on_metrics=board.write if board else None)
     except KeyboardInterrupt:
         console.print(f"stopped; the same command goes on from {out / CHECKPOINT_FILE}")
         return EXIT_INTERRUPTED
-    table = Table(title=f"held-out drives after {trainer.step} steps" if validate else "training")
+    if not ranks.leads:
+        return 0
+    _show(console, f"held-out drives after {trainer.step} steps" if validate else "training", metrics)
+    write_json(out / "metrics.json", metrics)
+    console.print(f"weights: {out / WEIGHTS_FOLDER}")
+    return 0
+
+
+def _evaluate(cfg: DictConfig, rig: CameraRig, console: Console) -> int:
+    """Open loop over all drives of `data`."""
+    folder = weights_folder(str(cfg.eval))
+    model = build(f"eval={cfg.eval}", load_model, {"folder": folder})
+    model.set_rig(rig)
+    shards = _shards(cfg, model.config, 0, hold_out=False)[0]
+    dataset = DriveDataset(shards, rig)
+    model = model.to(str(cfg.device)).to(memory_format=torch.channels_last)
+    metrics = evaluate(model, validation_batches(dataset, int(cfg.eval_samples), str(cfg.device)))
+    _show(console, f"{cfg.eval} on {len(shards)} drives of {cfg.data}", metrics)
+    write_json(Path(cfg.out) / "open_loop.json", metrics)
+    return 0
+
+
+def _shards(cfg: DictConfig, model: ModelConfig, seed: int, hold_out: bool = True) -> tuple[list[Shard], list[Shard]]:
+    cache = Path(cfg.cache) if cfg.cache else Path(cfg.data) / "cache"
+    shards = build_cache(
+        find_logs(Path(cfg.data)), cache, model.rig, model.grid, workers=int(cfg.workers), progress=True
+    )
+    return split_drives(shards, float(cfg.held_out), seed) if hold_out else (shards, [])
+
+
+def _show(console: Console, title: str, metrics: dict[str, float]) -> None:
+    table = Table(title=title)
     table.add_column("metric")
     table.add_column("value", justify="right")
     for name, value in metrics.items():
         table.add_row(name, f"{value:.3f}")
     console.print(table)
-    if metrics:
-        (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-    console.print(f"weights: {out / WEIGHTS_FOLDER}")
-    return 0
 
 
 def _start_from(model: DrivingModel, folder: Path) -> None:
@@ -82,21 +119,4 @@ def train_config_from(values: dict[str, Any]) -> TrainConfig:
 
 
 def _model_config(values: dict[str, Any], rig: CameraRig) -> ModelConfig:
-    values.pop("weights", None)  # where a trained one lies: not part of the network
     return build("model", model_config_from, {"values": values, "rig": rig})
-
-
-class _Board:
-    """Validation metrics for TensorBoard."""
-
-    def __init__(self, out: Path) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError as error:
-            raise UserError("tensorboard=true needs the package tensorboard: pip install tensorboard") from error
-        self._writer = SummaryWriter(str(out / "tensorboard"))
-
-    def write(self, step: int, metrics: dict[str, float]) -> None:
-        for name, value in metrics.items():
-            self._writer.add_scalar(name, value, step)
-        self._writer.flush()

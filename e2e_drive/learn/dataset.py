@@ -1,92 +1,27 @@
-"""Logs -> a cache of decoded samples on disk -> batches of tensors.
+"""Shards of decoded drives -> batches of tensors, in a balanced and reproducible order.
 
-The cache is one folder a drive with one .npy file a field (a memory map when read, so that the pictures of all drives
-need not fit in memory). It can be thrown away and built again at any time: the logs are the data.
-
-Shapes:  N samples of a drive   B batch   M cameras   H, W image   R, K rows and columns of the BEV grid
+Shapes:  B batch   M cameras   H, W image   h, w depth picture   R, K rows and columns of the BEV grid   P past frames
 """
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from bev import CameraRig, RouteHint
+from bev import CameraRig
+from bev.memory import POSE_SIZE, SLOTS
 from e2e_drive.errors import UserError
-from e2e_drive.learn.sample import Sample, read_samples
-from planner.conditioning import command_vector
-from planner.types import Light
+from e2e_drive.learn.shards import Shard, fields_of
+from planner.types import Light, Manoeuvre
 
-_FORMAT = 1  # of the cache; a folder of another format is built anew
-_DESCRIPTION = "shard.json"
 _STANDING_MPS, _GOING_MPS, _SLOWING_MPS = 0.2, 1.5, 0.7
-
-
-def find_logs(data: Path) -> list[Path]:
-    """Drive logs below a folder, in a fixed order."""
-    logs = sorted(data.rglob("*.mcap"))
-    if not logs:
-        raise UserError(f"data={data} holds no drive logs (*.mcap); `e2e-drive collect` records some")
-    return logs
-
-
-def build_cache(logs: Sequence[Path], cache: Path, cameras: Sequence[str], progress: bool = False) -> list[Path]:
-    """Decode each log into a shard below `cache` unless that is done already; returns the shards in the logs' order.
-    Drives without a usable sample give none."""
-    shards = []
-    for log in tqdm(logs, desc="decoding drives", unit="drive", disable=not progress):
-        shard = cache / "-".join(log.with_suffix("").parts[-2:])
-        source = {"format": _FORMAT, "log": log.name, "bytes": log.stat().st_size, "cameras": list(cameras)}
-        if _described(shard).get("source") != source:
-            write_shard(shard, read_samples(log), cameras, source)
-        if _described(shard)["samples"]:
-            shards.append(shard)
-    return shards
-
-
-def write_shard(shard: Path, samples: Iterable[Sample], cameras: Sequence[str], source: object = None) -> None:
-    """All samples of one drive -> one folder; it appears whole or not at all."""
-    kept = list(samples)
-    for sample in kept[:1]:
-        missing = sorted(set(cameras) - set(sample.images))
-        if missing:
-            raise UserError(f"{shard.name}: the log lacks cameras {missing} of the rig; it has {sorted(sample.images)}")
-    building = shard.with_name(f".{shard.name}.building")
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir(parents=True)
-    if kept:
-        fields: dict[str, np.ndarray] = {
-            "images": np.stack([np.stack([sample.images[name] for name in cameras]) for sample in kept]),
-            "speed": np.array([[sample.speed_mps] for sample in kept], dtype=np.float32),
-            "command": np.stack([command_vector(RouteHint(sample.command, sample.distance_m)) for sample in kept]),
-            "bev": np.stack([np.packbits(sample.bev.astype(bool), axis=-1) for sample in kept]),
-            "path": np.stack([sample.path for sample in kept]).astype(np.float32),
-            "target_speed": np.array([sample.target_speed_mps for sample in kept], dtype=np.float32),
-            "waypoints": np.stack([sample.waypoints for sample in kept]).astype(np.float32),
-            "light": np.array([sample.light for sample in kept], dtype=np.int64),
-        }
-        for name, array in fields.items():
-            np.save(building / f"{name}.npy", array)
-    description = {"samples": len(kept), "source": source}
-    (building / _DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
-    shutil.rmtree(shard, ignore_errors=True)
-    os.replace(building, shard)
-
-
-def _described(shard: Path) -> dict[str, object]:
-    try:
-        return dict(json.loads((shard / _DESCRIPTION).read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return {}
+_AS_THEY_ARE = ("command", "motion")
+_LABELS = ("path", "waypoints", "target_speed", "manoeuvre", "light", "light_distance", "boxes", "futures")
+_BITS = ("bev", "known", "seen")
 
 
 @dataclass(frozen=True)
@@ -94,29 +29,30 @@ class Balance:
     """How often frames of a kind are drawn, relative to the others: most of driving is dull."""
 
     waiting: float = 0.6  # standing, and rightly so
-    starting: float = 8.0  # standing, but the expert would go
+    starting: float = 6.0  # standing, but the expert would go
     slowing: float = 2.5  # faster than the expert would be
-    green: float = 3.0  # at a green light
+    green: float = 2.0  # at a green light
     turning: float = 2.0  # the path ends well to the side
+    avoiding: float = 4.0  # around an obstacle
     turning_m: float = 3.0
 
 
 class DriveDataset:
-    """All samples of some shards, drawn in a balanced and reproducible order."""
+    """All samples of some shards."""
 
-    def __init__(self, shards: Sequence[Path], rig: CameraRig) -> None:
+    def __init__(self, shards: Sequence[Shard], rig: CameraRig, latency_s: float = 0.0) -> None:
+        """latency_s: target speeds are those that the expert wants that much later, when the answer to this frame will
+        be driven (arXiv 2312.06670); path and waypoints are places, and need no such shift."""
         if not shards:
             raise UserError("no samples to learn from: the drives hold no labelled camera frames")
-        self.cameras = rig.names
-        self._fields = [
-            {file.stem: np.load(file, mmap_mode="r" if file.stem == "images" else None) for file in shard.glob("*.npy")}
-            for shard in shards
-        ]
+        self.cameras, self.shards = rig.names, tuple(shards)
+        self._fields = [dict(fields_of(shard)) for shard in shards]
         shape = (len(rig.cameras), rig.cameras[0].height, rig.cameras[0].width, 3)
         for shard, fields in zip(shards, self._fields, strict=True):
             if fields["images"].shape[1:] != shape:
-                raise UserError(f"{shard}: pictures are {fields['images'].shape[1:]}, the rig's are {shape}")
-        lengths = [len(fields["speed"]) for fields in self._fields]
+                raise UserError(f"{shard.log}: pictures are {fields['images'].shape[1:]}, the rig's are {shape}")
+            fields["target_speed"] = _later(fields["target_speed"], fields["pose"][:, 3], latency_s)
+        lengths = [shard.samples for shard in shards]
         self._shard = np.repeat(np.arange(len(lengths)), lengths)
         self._place = np.concatenate([np.arange(length) for length in lengths])
 
@@ -127,15 +63,21 @@ class DriveDataset:
         """One small field (not the pictures) of all samples."""
         return np.concatenate([fields[name] for fields in self._fields])
 
+    def name_of(self, sample: int) -> str:
+        """The log and the frame that a sample comes from, for messages."""
+        shard = int(self._shard[sample])
+        return f"{self.shards[shard].log}, frame {int(self._fields[shard]['frame'][self._place[sample]])}"
+
     def weights(self, balance: Balance) -> np.ndarray:
         """(N,) how much each sample counts: the most that any of its kinds gives."""
-        speed, target = self.column("speed")[:, 0], self.column("target_speed")
+        speed, target = self.column("motion")[:, 0], self.column("target_speed")
         standing, going = speed < _STANDING_MPS, target >= _GOING_MPS
         kinds = (
             (standing & going, balance.starting),
             (~standing & (target < speed - _SLOWING_MPS), balance.slowing),
             (self.column("light") == Light.GREEN, balance.green),
             (~standing & (np.abs(self.column("path")[:, -1, 1]) > balance.turning_m), balance.turning),
+            (~standing & (self.column("manoeuvre") == Manoeuvre.AVOID), balance.avoiding),
         )
         weights = np.where(standing & ~going, balance.waiting, 1.0)
         for of_kind, weight in kinds:
@@ -151,42 +93,62 @@ class DriveDataset:
         drawn = np.minimum(np.searchsorted(shares, ticks, side="right"), len(self) - 1)
         return random.permutation(drawn)
 
-    def batch(self, samples: np.ndarray) -> dict[str, Tensor]:
-        """ "images" (B, M, H, W, 3) uint8, the other inputs and the labels by the names the model knows."""
-
-        def gather(name: str) -> np.ndarray:
-            return np.stack([self._fields[self._shard[sample]][name][self._place[sample]] for sample in samples])
-
-        names = {
-            "speed": "speed",
-            "command": "command",
-            "path": "label_path",
-            "waypoints": "label_waypoints",
-            "target_speed": "label_target_speed",
-            "light": "label_light",
-            "images": "images",
+    def batch(self, samples: np.ndarray, random: np.random.Generator, forget: float = 0.0) -> dict[str, Tensor]:
+        """Inputs and labels by the names that the model knows, but "images" (B, M, H, W, 3) uint8 for the cameras, and
+        "past_images" (P, M, H, W, 3) of those samples "past_of" (P,) that have an earlier frame and are not chosen to
+        do without (a share `forget` of them)."""
+        tensors = {name: torch.from_numpy(self._gather(name, samples)) for name in (*_AS_THEY_ARE, "images")}
+        tensors |= {f"label_{name}": torch.from_numpy(self._gather(name, samples)) for name in _LABELS}
+        tensors |= {
+            f"label_{name}": torch.from_numpy(np.unpackbits(self._gather(name, samples), axis=-1)) for name in _BITS
         }
-        tensors = {key: torch.from_numpy(gather(name)) for name, key in names.items()}
-        tensors["label_bev"] = torch.from_numpy(np.unpackbits(gather("bev"), axis=-1))
-        return tensors
+        tensors["label_depth"] = torch.from_numpy(self._gather("depth", samples).astype(np.float32))
+        return tensors | self._memories(samples, random, forget)
+
+    def _memories(self, samples: np.ndarray, random: np.random.Generator, forget: float) -> dict[str, Tensor]:
+        """The present pose is the origin: what is far from zero loses digits."""
+        past = self._gather("past", samples)
+        chosen = past[np.arange(len(samples)), random.integers(past.shape[1], size=len(samples))]
+        keep = (chosen >= 0) & (random.random(len(samples)) >= forget)
+        poses = np.zeros((len(samples), SLOTS, POSE_SIZE), np.float32)
+        pictures = []
+        for row in np.flatnonzero(keep):
+            fields, place = self._fields[self._shard[samples[row]]], self._place[samples[row]]
+            poses[row] = (*_relative(fields["pose"][chosen[row]], fields["pose"][place]), 1.0)
+            pictures.append(fields["images"][chosen[row]])
+        memory = {"pose": torch.zeros(len(samples), 4), "memory_poses": torch.from_numpy(poses)}
+        if pictures:
+            memory["past_images"] = torch.from_numpy(np.stack(pictures))
+            memory["past_of"] = torch.from_numpy(np.flatnonzero(keep))
+        return memory
+
+    def _gather(self, name: str, samples: np.ndarray) -> np.ndarray:
+        return np.stack([self._fields[self._shard[sample]][name][self._place[sample]] for sample in samples])
 
     def in_order(self, batch_size: int, at_most: int) -> Iterator[dict[str, Tensor]]:
         """Every n-th sample, so that at most `at_most` come out."""
         chosen = np.arange(0, len(self), max(1, -(-len(self) // at_most)))
         for start in range(0, len(chosen), batch_size):
-            yield self.batch(chosen[start : start + batch_size])
+            yield self.batch(chosen[start : start + batch_size], np.random.default_rng(start))
 
 
-def split_cameras(images: Tensor, cameras: Sequence[str]) -> dict[str, Tensor]:
+def split_cameras(images: Tensor, cameras: Sequence[str], prefix: str = "image") -> dict[str, Tensor]:
     """(B, M, H, W, 3) -> image[<camera>] (B, 3, H, W), channels last in memory as convolutions like it."""
-    return {f"image[{name}]": images[:, index].permute(0, 3, 1, 2) for index, name in enumerate(cameras)}
+    return {f"{prefix}[{name}]": images[:, index].permute(0, 3, 1, 2) for index, name in enumerate(cameras)}
 
 
-def split_drives(shards: Sequence[Path], held_out: float, seed: int) -> tuple[list[Path], list[Path]]:
-    """Whole drives are held out (neighbouring frames are twins): (to learn from, to validate on)."""
-    if len(shards) < 2 or held_out <= 0:
-        return list(shards), []
-    count = min(max(1, round(held_out * len(shards))), len(shards) - 1)
-    chosen = set(np.random.default_rng(seed).permutation(len(shards))[:count].tolist())
-    learn = [shard for index, shard in enumerate(shards) if index not in chosen]
-    return learn, [shard for index, shard in enumerate(shards) if index in chosen]
+def _relative(then: np.ndarray, now: np.ndarray) -> np.ndarray:
+    """Pose and time (4,) in the frame of another: x, y, yaw, and seconds (negative: earlier)."""
+    dx, dy = then[:2] - now[:2]
+    cos, sin = np.cos(now[2]), np.sin(now[2])
+    turn = np.arctan2(np.sin(then[2] - now[2]), np.cos(then[2] - now[2]))
+    return np.array([cos * dx + sin * dy, cos * dy - sin * dx, turn, then[3] - now[3]])
+
+
+def _later(speeds: np.ndarray, times_s: np.ndarray, latency_s: float) -> np.ndarray:
+    """speeds (N,) of a drive at times_s (N,), taken latency_s later; unchanged where a gap in the frames follows."""
+    if latency_s == 0.0:
+        return speeds
+    moved = np.interp(times_s + latency_s, times_s, speeds).astype(speeds.dtype)
+    following = np.append(times_s[1:], np.inf)
+    return np.where(following - times_s <= 1.0, moved, speeds)

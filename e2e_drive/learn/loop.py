@@ -1,6 +1,6 @@
 """The training loop: imitate, average the weights, look at held-out drives, and survive being interrupted.
 
-Step k of a run depends on the seed, k and the state before it, on nothing else: sample order, augmentation and
+Step k of a run depends on the seed, k and the state before it, on nothing else: sample order, augmentation, memory and
 dropout are all drawn from (seed, step). That is why a resumed run goes on exactly as if it had never stopped
 (unless `max_minutes` lets the clock shorten the schedule).
 """
@@ -11,8 +11,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,58 +22,36 @@ from tqdm import tqdm
 
 from e2e_drive.errors import UserError
 from e2e_drive.learn.augment import augment
-from e2e_drive.learn.dataset import Balance, DriveDataset, split_cameras
+from e2e_drive.learn.config import TrainConfig
+from e2e_drive.learn.dataset import DriveDataset, split_cameras
 from e2e_drive.learn.evaluation import evaluate
+from e2e_drive.learn.ranks import Ranks
 from planner.losses import LossConfig, two_hot_speed
-from planner.model import DrivingModel, save_model
-from planner.types import Light
+from planner.model import DrivingModel
+from planner.types import Light, Manoeuvre
+from planner.weights import save_model
 
 CHECKPOINT_FILE, HISTORY_FILE, WEIGHTS_FOLDER = "checkpoint.pt", "history.jsonl", "weights"
 _BAR = "{desc}: {percentage:3.0f}%|{bar:20}| {elapsed}<{remaining}{postfix}"
-OnMetrics = Callable[[int, dict[str, float]], None]
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    epochs: int = 10
-    max_minutes: float | None = None  # the schedule is shortened so as to end by then
-    batch_size: int = 16
-    learning_rate: float = 1e-3
-    final_learning_rate: float = 1e-5
-    warm_up_steps: int = 200
-    weight_decay: float = 0.02
-    clip_norm: float = 2.0
-    average_decay: float = 0.998  # of the exponential moving average of the weights, which is what drives
-    precision: str = "auto"  # auto | bf16 | fp32
-    device: str = "cpu"
-    seed: int = 0
-    validate_every_steps: int = 500
-    validation_samples: int = 600
-    checkpoint_minutes: float = 2.0
-    balance: Balance = field(default_factory=Balance)
-    loss: LossConfig = field(default_factory=LossConfig)
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 2:
-            raise UserError(f"train: epochs >= 1 and batch_size >= 2, received {self.epochs} and {self.batch_size}")
-        if self.precision not in ("auto", "bf16", "fp32"):
-            raise UserError(f"train: precision must be auto, bf16 or fp32, received {self.precision!r}")
-
-    @property
-    def half(self) -> bool:
-        """bfloat16 pays where the processor multiplies it in hardware (measured with AMX: 1.6 times the samples)."""
-        if self.precision == "auto":
-            return self.device != "cpu" or _has_matrix_bf16()
-        return self.precision == "bf16"
+_SHOWN = ("iou_road", "iou_vehicle", "path_error_20m", "speed_error_mps", "stop_recall", "light_accuracy")
+OnMetrics = Callable[[int, dict[str, float], DrivingModel], None]
 
 
 class Trainer:
     """`run()` trains to the end; a second Trainer on the same folder goes on where the first one stopped."""
 
     def __init__(
-        self, model: DrivingModel, learn: DriveDataset, validate: DriveDataset | None, out: Path, config: TrainConfig
+        self,
+        model: DrivingModel,
+        learn: DriveDataset,
+        validate: DriveDataset | None,
+        out: Path,
+        config: TrainConfig,
+        ranks: Ranks | None = None,
     ) -> None:
-        self.model = model.to(torch.device(config.device)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.ranks = ranks or Ranks()
+        self.device = self.ranks.device(config.device)
+        self.model = model.to(torch.device(self.device)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.learn, self.validate, self.out, self.config = learn, validate, out, config
         self.loss_config = weigh_classes(learn, config)
         decayed = [weight for weight in model.parameters() if weight.ndim > 1]
@@ -101,13 +78,18 @@ class Trainer:
         by_clock = self.spent_s / (60 * self.config.max_minutes) if self.config.max_minutes else 0.0
         return min(1.0, max(self.step / self.total_steps, by_clock))
 
+    @property
+    def is_planning(self) -> bool:
+        return self.progress >= self.config.perception_share
+
     def run(self, show: bool = True, on_metrics: OnMetrics | None = None) -> dict[str, float]:
         """Returns the last validation's metrics (the training terms' averages if no drive is held out)."""
         config = self.config
         metrics: dict[str, float] = {}
         mean: dict[str, float] = {}
         # The bar counts the schedule, not the steps: with `max_minutes` nobody knows how many steps there will be.
-        bar = tqdm(total=1000, initial=round(1000 * self.progress), bar_format=_BAR, desc="training", disable=not show)
+        quiet = not (show and self.ranks.leads)
+        bar = tqdm(total=1000, initial=round(1000 * self.progress), bar_format=_BAR, desc="training", disable=quiet)
         checkpointed_s = self.spent_s
         try:
             while self.progress < 1.0:
@@ -132,25 +114,54 @@ class Trainer:
 
     def _train_step(self) -> dict[str, float]:
         config = self.config
-        torch.manual_seed(config.seed * 1_000_003 + self.step)  # dropout, in whichever stage
-        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + self.step)
-        batch = self.learn.batch(self._next_samples())
-        pictures = augment(batch.pop("images"), generator)
-        batch |= split_cameras(pictures, self.learn.cameras)
-        batch = {name: tensor.to(config.device) for name, tensor in batch.items()}
+        drawn = self._next_samples()
+        mine = drawn[self.ranks.share(len(drawn))]
+        seed = (config.seed * 1_000_003 + self.step) * self.ranks.count + self.ranks.rank
+        torch.manual_seed(seed)  # dropout, in whichever stage
+        batch = self._batch(mine, seed)
         for group in self.optimiser.param_groups:
             group["lr"] = self._learning_rate()
         self.model.train()
         self.optimiser.zero_grad(set_to_none=True)
-        with torch.autocast(config.device, dtype=torch.bfloat16, enabled=config.half):
-            terms = self.model.loss(batch, self.loss_config)
+        with torch.autocast(self.device.split(":")[0], dtype=torch.bfloat16, enabled=config.half):
+            terms = self.model.loss(batch, self.loss_config, self.is_planning)
+        if not bool(torch.isfinite(terms["total"])):
+            raise UserError(self._blame(mine, seed, terms))
         terms["total"].backward()
+        self.ranks.average_gradients(self.model.parameters())
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
-        if torch.isfinite(norm):  # a batch that overflows teaches nothing; the next one will
+        if torch.isfinite(norm):  # a batch whose gradient overflows teaches nothing; the next one will
             self.optimiser.step()
+        self.ranks.from_leader(self.model.buffers())
         self.step += 1
         self._update_average()
         return {name: float(term.detach()) for name, term in terms.items()}
+
+    def _batch(self, samples: np.ndarray, seed: int) -> dict[str, Tensor]:
+        generator = torch.Generator().manual_seed(seed)
+        batch = self.learn.batch(samples, np.random.default_rng(seed), self.config.forget)
+        for name, prefix in (("images", "image"), ("past_images", "past_image")):
+            if name in batch:
+                batch |= split_cameras(augment(batch.pop(name), generator), self.learn.cameras, prefix)
+        return {name: tensor.to(self.device) for name, tensor in batch.items()}
+
+    def _blame(self, samples: np.ndarray, seed: int, terms: dict[str, Tensor]) -> str:
+        """Which sample makes the loss infinite, if it is one alone."""
+        wrong = [name for name, term in terms.items() if name != "total" and not bool(torch.isfinite(term))]
+        self.model.eval()
+        for sample in samples:
+            with torch.no_grad():
+                alone = self.model.loss(self._batch(np.array([sample]), seed), self.loss_config, self.is_planning)
+            if not bool(torch.isfinite(alone["total"])):
+                return (
+                    f"step {self.step}: the loss ({', '.join(wrong)}) is not finite for {self.learn.name_of(sample)}; "
+                    "leave that log out, or collect it anew"
+                )
+        return (
+            f"step {self.step}: the loss ({', '.join(wrong)}) is not finite although every sample alone gives a finite "
+            f"one; the first of its samples is {self.learn.name_of(samples[0])}. "
+            f"Lower learning_rate={self.config.learning_rate}"
+        )
 
     def _next_samples(self) -> np.ndarray:
         epoch, place = divmod(self.step, self.steps_per_epoch)
@@ -176,34 +187,31 @@ class Trainer:
                 self.average[name].copy_(tensor)
 
     def averaged_model(self) -> DrivingModel:
-        model = DrivingModel(self.model.config).to(self.config.device)
+        model = DrivingModel(self.model.config).to(self.device)
         model.load_state_dict(self.average)
         return model.eval()
 
     def _validate(self, mean: dict[str, float], bar: Any, on_metrics: OnMetrics | None) -> dict[str, float]:
+        metrics = dict(mean)
+        if not self.ranks.leads:
+            return metrics
         model = self.averaged_model()
         save_model(model, self.out / WEIGHTS_FOLDER)
-        metrics = dict(mean)
         if self.validate is not None:
-            metrics = evaluate(model, self._validation_batches())
+            metrics = evaluate(model, validation_batches(self.validate, self.config.validation_samples, self.device))
         record: dict[str, float | None] = {"step": self.step, "minutes": round(self.spent_s / 60, 2)}
         record |= {f"train_{name}": _finite(value) for name, value in mean.items()}
         record |= {} if self.validate is None else {name: _finite(value) for name, value in metrics.items()}
         with (self.out / HISTORY_FILE).open("a", encoding="utf-8") as history:
             history.write(json.dumps(record) + "\n")
-        shown = ("path_error_10m", "path_error_20m", "speed_error_mps", "stop_recall", "light_accuracy", "iou_road")
         if on_metrics:
-            on_metrics(self.step, metrics)
-        bar.write(f"step {self.step}: " + "  ".join(f"{n} {metrics[n]:.3f}" for n in shown if n in metrics))
+            on_metrics(self.step, metrics, model)
+        bar.write(f"step {self.step}: " + "  ".join(f"{n} {metrics[n]:.3f}" for n in _SHOWN if n in metrics))
         return metrics
 
-    def _validation_batches(self) -> Any:
-        assert self.validate is not None
-        for batch in self.validate.in_order(32, self.config.validation_samples):
-            batch |= split_cameras(batch.pop("images"), self.validate.cameras)
-            yield {name: tensor.to(self.config.device) for name, tensor in batch.items()}
-
     def save_checkpoint(self) -> None:
+        if not self.ranks.leads:
+            return
         state = {
             "model": self.model.state_dict(),
             "average": self.average,
@@ -217,7 +225,7 @@ class Trainer:
         os.replace(building, self.out / CHECKPOINT_FILE)
 
     def _resume(self) -> None:
-        state = torch.load(self.out / CHECKPOINT_FILE, map_location=self.config.device, weights_only=True)
+        state = torch.load(self.out / CHECKPOINT_FILE, map_location=self.device, weights_only=True)
         try:
             self.model.load_state_dict(state["model"])
         except RuntimeError as error:
@@ -229,14 +237,25 @@ class Trainer:
         self.spent_s = state["spent_s"]
 
 
+def validation_batches(validate: DriveDataset, at_most: int, device: str) -> Iterator[dict[str, Tensor]]:
+    for batch in validate.in_order(16, at_most):
+        for name, prefix in (("images", "image"), ("past_images", "past_image")):
+            if name in batch:
+                batch |= split_cameras(batch.pop(name), validate.cameras, prefix)
+        yield {name: tensor.to(device) for name, tensor in batch.items()}
+
+
 def weigh_classes(learn: DriveDataset, config: TrainConfig) -> LossConfig:
-    """Lift rare target speeds and light states: one over the root of how often each is drawn, bounded, mean 1."""
+    """Lift rare target speeds, light states and manoeuvres: one over the root of how often each is drawn,
+    bounded, mean 1."""
     weights = torch.from_numpy(learn.weights(config.balance))
     speeds = two_hot_speed(torch.from_numpy(learn.column("target_speed")).double())
     lights = torch.nn.functional.one_hot(torch.from_numpy(learn.column("light")), len(Light)).double()
+    manoeuvres = torch.nn.functional.one_hot(torch.from_numpy(learn.column("manoeuvre")), len(Manoeuvre)).double()
     values = {item: getattr(config.loss, item) for item in LossConfig.__dataclass_fields__}
     values["speed_class_weights"] = _rare_first(weights @ speeds)
     values["light_class_weights"] = _rare_first(weights @ lights)
+    values["manoeuvre_class_weights"] = _rare_first(weights @ manoeuvres)
     return LossConfig(**values)
 
 
@@ -244,11 +263,6 @@ def _rare_first(count: Tensor) -> tuple[float, ...]:
     share = count / count.sum()
     weight = torch.where(share > 0, (share * len(share)).clamp(min=1e-6).rsqrt(), 0.0).clamp(max=3.0)
     return tuple((weight / (weight * share).sum()).tolist())
-
-
-def _has_matrix_bf16() -> bool:
-    ask = getattr(torch.cpu, "get_capabilities", None)
-    return ask is not None and bool(ask().get("amx_bf16", False))  # an older torch cannot tell
 
 
 def _finite(value: float) -> float | None:
