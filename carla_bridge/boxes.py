@@ -143,7 +143,7 @@ def _turned(points: FloatArray, yaws: FloatArray) -> FloatArray:
 
 
 def parked_cars(world: carla.World) -> tuple[Body, ...]:
-    """Cars that are part of the town: they never move."""
+    """Cars that are part of the town: they never move. Their numbers are negative, so that no actor has one of them."""
     bodies = []
     for thing in world.get_environment_objects(carla.CityObjectLabel.Car):
         box = thing.bounding_box
@@ -151,7 +151,15 @@ def parked_cars(world: carla.World) -> tuple[Body, ...]:
         half_length, half_width, half_height = box.extent.x, box.extent.y, box.extent.z
         bodies.append(
             Body(
-                thing.id, PARKED, pose.flat, 0.0, 0.0, half_length, half_width, 2.0 * half_height, pose.z - half_height
+                -1 - thing.id,
+                PARKED,
+                pose.flat,
+                0.0,
+                0.0,
+                half_length,
+                half_width,
+                2.0 * half_height,
+                pose.z - half_height,
             )
         )
     return tuple(bodies)

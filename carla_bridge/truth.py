@@ -97,14 +97,15 @@ class TruthReader:
 
     def body(self, actor: carla.Actor) -> Body:
         pose, box = pose_from_carla(actor.get_transform()), self.box(actor)
-        centre = pose.flat.transform_from_local(np.array([[box.location.x, -box.location.y]]))[0]
+        cos, sin = math.cos(pose.yaw), math.sin(pose.yaw)
+        ahead, left = box.location.x, -box.location.y
         vx, vy, _ = vector_from_carla(actor.get_velocity())
         *_, yaw_rate_dps = turn_rates_from_carla(actor.get_angular_velocity())
         return Body(
             actor_id=actor.id,
             type_id=actor.type_id,
-            pose=Pose2D(float(centre[0]), float(centre[1]), pose.yaw),
-            speed_mps=vx * math.cos(pose.yaw) + vy * math.sin(pose.yaw),
+            pose=Pose2D(pose.x + cos * ahead - sin * left, pose.y + sin * ahead + cos * left, pose.yaw),
+            speed_mps=vx * cos + vy * sin,
             yaw_rate_rps=math.radians(yaw_rate_dps),
             half_length_m=box.extent.x,
             half_width_m=box.extent.y,
