@@ -112,10 +112,10 @@ class LiftSplat(nn.Module):
         return logits.softmax(dim=-1), context
 
     def _splat_by_index(self, weights: Tensor, context: Tensor) -> Tensor:
-        """(B, P, C) from operators that every device and exporter has."""
-        values = weights.flatten(1)[:, self.entries, None] * context[:, self.pixels]  # (B, E, C)
+        """(B, P, C) from operators that every device and exporter has; ONNX gathers by int64 only."""
+        values = weights.flatten(1)[:, self.entries.long(), None] * context[:, self.pixels.long()]  # (B, E, C)
         empty = context.new_zeros(context.shape[0], self.grid.rows * self.grid.columns, self.channels)
-        return empty.index_add(1, self.cells, values)
+        return empty.index_add(1, self.cells.long(), values)
 
     def _picture(self, splatted: Tensor, dtype: torch.dtype) -> Tensor:
         return splatted.unflatten(1, (self.grid.rows, self.grid.columns)).permute(0, 3, 1, 2).to(dtype)

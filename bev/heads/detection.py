@@ -77,11 +77,11 @@ class DetectionHead(nn.Module):
 def decode(heatmap: Tensor, boxes: Tensor, grid: BevGrid, agents: int) -> tuple[Tensor, Tensor]:
     """heatmap (B, len(Kind), R, K) logits, boxes (B, len(Box), R, K)
     -> the `agents` highest local maxima as (B, A, len(Agent)), and the cell each was found in (B, A) int64."""
-    score = heatmap.float().sigmoid()
-    peak = F.max_pool2d(score, 3, stride=1, padding=1)
-    score = torch.where(score == peak, score, 0.0)
+    # Logits, not their sigmoid: rounding there makes ties, which every runtime would break in another way.
+    logits = heatmap.float()
+    peak = F.max_pool2d(logits, 3, stride=1, padding=1)
     cells = grid.rows * grid.columns
-    best, place = score.flatten(1).topk(agents, dim=1)
+    best, place = torch.where(logits == peak, logits, float("-inf")).flatten(1).topk(agents, dim=1)
     kind = torch.div(place, cells, rounding_mode="floor")
     cell = place - kind * cells
     row = torch.div(cell, grid.columns, rounding_mode="floor")
@@ -92,7 +92,7 @@ def decode(heatmap: Tensor, boxes: Tensor, grid: BevGrid, agents: int) -> tuple[
     size = torch.tensor(SIZE_M, device=box.device)[kind] * box[..., Box.LENGTH : Box.HEIGHT + 1].clamp(-3, 3).exp()
     yaw = torch.atan2(box[..., Box.SIN], box[..., Box.COS])
     velocity = box[..., Box.VX : Box.VY + 1] * SPEED_SCALE_MPS
-    columns = (best, kind.float(), x, y, box[..., Box.Z], *size.unbind(-1), yaw, *velocity.unbind(-1))
+    columns = (best.sigmoid(), kind.float(), x, y, box[..., Box.Z], *size.unbind(-1), yaw, *velocity.unbind(-1))
     return torch.stack(columns, dim=-1), cell
 
 
