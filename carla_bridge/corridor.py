@@ -18,6 +18,7 @@ from carla_bridge.visibility import box_of
 
 BEHIND_M, AHEAD_M, STEP_M = 8.0, 62.0, 1.0
 SIDE_MARGIN_M = 0.35  # beside the ego's own width
+SWING_MARGIN_M = 0.3  # around a vehicle in a junction, in addition
 WALKER_MARGIN_M = 0.45  # around somebody who walks, in addition
 
 
@@ -75,11 +76,13 @@ class Obstacle:
 
 @dataclass(frozen=True, eq=False)
 class Crossing:
-    """Somebody who may be in the corridor later. first_m, last_m: (T,) arc lengths taken at TIMES_S; NaN: none."""
+    """Somebody who may be in the corridor later. first_m, last_m: (T,) arc lengths taken at TIMES_S; NaN: none.
+    oncoming: comes against us there."""
 
     body: Body
     first_m: FloatArray
     last_m: FloatArray
+    oncoming: bool
 
 
 def obstacles_now(corridor: Corridor, front_m: float, bodies: Sequence[Body]) -> list[Obstacle]:
@@ -120,7 +123,9 @@ def crossings_later(corridor: Corridor, forecasts: Sequence[Forecast]) -> list[C
         return []
     boxes = np.empty((len(forecasts), len(TIMES_S), 5))
     for i, forecast in enumerate(forecasts):
-        margin = WALKER_MARGIN_M if forecast.body.type_id.startswith("walker.") else 0.0
+        margin = SWING_MARGIN_M if forecast.swings else 0.0
+        if forecast.body.type_id.startswith("walker."):
+            margin = WALKER_MARGIN_M
         boxes[i, :, :3] = forecast.poses
         boxes[i, :, 3], boxes[i, :, 4] = forecast.body.half_length_m + margin, forecast.body.half_width_m + margin
     spans = occupied(corridor.points, corridor.yaws, corridor.half_width_m, STEP_M / 2.0, boxes.reshape(-1, 5))
@@ -131,7 +136,9 @@ def crossings_later(corridor: Corridor, forecasts: Sequence[Forecast]) -> list[C
         if inside.any():
             first = np.where(inside, corridor.arc_m[span[:, 0]] - STEP_M / 2.0, np.nan)
             last = np.where(inside, corridor.arc_m[span[:, 1]] + STEP_M / 2.0, np.nan)
-            found.append(Crossing(forecast.body, first, last))
+            when = int(np.argmax(inside))
+            turn = forecast.poses[when, 2] - corridor.yaws[span[when, 0]]
+            found.append(Crossing(forecast.body, first, last, bool(math.cos(turn) < -0.5)))
     return found
 
 

@@ -35,6 +35,7 @@ class Forecast:
 
     body: Body
     poses: FloatArray
+    swings: bool = False  # in a junction, where nobody keeps to the middle of his lane
 
 
 class Forecaster:
@@ -58,13 +59,14 @@ class Forecaster:
         ]
         soon = turning(body, TIMES_S)
         soon[TIMES_S > TURNING_S] = np.nan
-        found = [Forecast(body, soon)]
+        swings = self._town.graph.lanes[best.key].junction_id >= 0
+        found = [Forecast(body, soon, swings)]
         seen: set[tuple[LaneKey, ...]] = set()
         for match in alike:
             for chain in self._chains(match, body.speed_mps * TIMES_S[-1] + 15.0):
                 if chain not in seen and len(found) <= 2 * MOST_CHAINS:
                     seen.add(chain)
-                    found += [Forecast(body, poses) for poses in self._along(body, match, chain, must_stop)]
+                    found += [Forecast(body, poses, swings) for poses in self._along(body, match, chain, must_stop)]
         return found
 
     def _chains(self, match: LaneMatch, reach_m: float) -> list[tuple[LaneKey, ...]]:

@@ -22,12 +22,13 @@ SLOWER_PERCENT = 30.0  # below the speed limit: faster, TrafficManager takes rig
 TOP_MPS = 8.0  # on fast roads: our own car's speed classes end soon after
 CHECK_TICKS = 10  # between two looks at the speed limits
 # With variety: the share of each make; special ones (police, taxi, ambulance, fire engine) are among them.
-SHARES = {"car": 0.60, "van": 0.12, "truck": 0.07, "bus": 0.03, "motorcycle": 0.09, "bicycle": 0.09}
+SHARES = {"car": 0.63, "van": 0.12, "truck": 0.07, "bus": 0.03, "motorcycle": 0.10, "bicycle": 0.05}
 LONG = ("vehicle.carlamotors.firetruck", "vehicle.carlamotors.european_hgv", "vehicle.mitsubishi.fusorosa")
 LONG_LANE_M = 3.4  # TrafficManager cuts corners with long vehicles where lanes are narrower than this
 CROSSING_SHARE = 0.25  # of the pedestrians that may cross a road where there is no crosswalk
 WALKER_NEAR_M = 45.0  # of the route, where those who walk begin
 WALKER_CLEAR_M = 4.0
+CAR_NEAR_M = 90.0
 HURRIED_SHARE = 0.15  # run
 OBSTACLE_SPACING_M = 70.0
 LIGHT_QUEUE_M = 25.0  # more before lights, where a standing car would be taken for the end of a queue
@@ -44,20 +45,28 @@ class ObstaclePlan:
 @dataclass(frozen=True)
 class TrafficExtras:
     """What there is beside plain cars. variety: vehicles of every kind. near: places along the route, around which the
-    pedestrians begin."""
+    pedestrians begin, and a share of the cars."""
 
     walkers: int = 0
     variety: bool = False
     obstacles: tuple[ObstaclePlan, ...] = ()
     near: tuple[tuple[float, float], ...] = ()
+    near_share: float = 0.0  # of the cars that begin within CAR_NEAR_M of those places
 
 
 def plan_extras(
-    route: Route, graph: LaneGraph, *, walkers: int = 0, variety: bool = False, obstacles: int = 0, seed: int = 0
+    route: Route,
+    graph: LaneGraph,
+    *,
+    walkers: int = 0,
+    variety: bool = False,
+    obstacles: int = 0,
+    near_share: float = 0.0,
+    seed: int = 0,
 ) -> TrafficExtras:
     """The extras for a drive along a route. Same seed, same plan; fewer obstacles where there is no room for more."""
     near = tuple((float(x), float(y)) for x, y in route.points_at(np.arange(0.0, route.length_m, 20.0)))
-    return TrafficExtras(walkers, variety, plan_obstacles(route, graph, obstacles, seed), near)
+    return TrafficExtras(walkers, variety, plan_obstacles(route, graph, obstacles, seed), near, near_share)
 
 
 def plan_obstacles(route: Route, graph: LaneGraph, count: int, seed: int) -> tuple[ObstaclePlan, ...]:
@@ -189,7 +198,7 @@ class Traffic:
         if len(free) < count:
             raise SessionError(f"{count} cars asked for, but only {len(free)} spawn points lie off the ego's start")
         rng = np.random.default_rng([seed, count])
-        points = [free[i] for i in rng.permutation(len(free))]
+        points = _near_first([free[i] for i in rng.permutation(len(free))], extras, count)
         blueprints = self._blueprints(extras.variety)
         makes = sorted(blueprints)
         shares = np.array([SHARES[make] if extras.variety else float(len(blueprints[make])) for make in makes])
@@ -306,3 +315,17 @@ class Traffic:
 
 def _distance(one: Pose2D, other: Pose2D) -> float:
     return math.hypot(one.x - other.x, one.y - other.y)
+
+
+def _near_first(points: list[carla.Transform], extras: TrafficExtras, count: int) -> list[carla.Transform]:
+    """The same points, as many of those near the route before the others as the share of `count` says."""
+    places = np.array(extras.near).reshape(-1, 2)
+    near: list[int] = []
+    for i, point in enumerate(points):
+        if len(near) >= round(extras.near_share * count):
+            break
+        pose = pose_from_carla(point)
+        if np.hypot(places[:, 0] - pose.x, places[:, 1] - pose.y).min(initial=math.inf) < CAR_NEAR_M:
+            near.append(i)
+    taken = set(near)
+    return [points[i] for i in near] + [point for i, point in enumerate(points) if i not in taken]

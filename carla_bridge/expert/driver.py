@@ -75,7 +75,7 @@ class Expert:
         self._controller = Controller()
         self._lights = Lights(route, stop_lines, self.config)
         self._signs = StopSigns(route, town, self.config)
-        self._crosswalks = crosswalks_on(route, town)
+        self.crosswalks = crosswalks_on(route, town)
         self._forecaster = Forecaster(town)
         self._eyes = Eyes(np.zeros((0, 5)) if town is None else town.walls)
         self._watch = StandingWatch()
@@ -194,7 +194,7 @@ class Expert:
         self._gave_way = found is not None
         answers = [] if found is None else [("crossing", found)]
         walkers = [body for body in seen if body.type_id.startswith("walker.")]
-        zebra = crosswalk_stop(config, self._crosswalks, corridor, here + half, ego.speed_mps, walkers, waited_s)
+        zebra = crosswalk_stop(config, self.crosswalks, corridor, here + half, ego.speed_mps, walkers, waited_s)
         return answers if zebra is None else [*answers, ("crosswalk", zebra)]
 
     def _margins(self, waited_s: float) -> Margins:

@@ -77,7 +77,7 @@ def give_way(
         if place is None:
             continue
         begins = float(np.nanmin(crossing.first_m))
-        if front > begins + COMMITTED_M and not walks and not _is_ahead_now(crossing, front):
+        if front > begins + COMMITTED_M and not walks and not crossing.oncoming and not _is_ahead_now(crossing, front):
             continue
         stop = place - (config.walker_gap_m if walks else config.vehicle_gap_m)
         stop = before_junction(config, stop, front, speed_mps, entries)

@@ -12,12 +12,12 @@ from planner import Control, Light, Manoeuvre
 @dataclass(frozen=True)
 class ExpertConfig:
     cruise_mps: float = 9.5
-    limit_share: float = 0.9  # of the speed limit
-    lateral_mps2: float = 1.8  # in bends
-    brake_mps2: float = 1.8  # comfortable, and what the speed profiles are drawn with
+    limit_share: float = 0.97  # of the speed limit
+    lateral_mps2: float = 2.3  # in bends
+    brake_mps2: float = 2.2  # comfortable, and what the speed profiles are drawn with
     yellow_brake_mps2: float = 3.0  # harder than this we do not brake for a yellow
-    accelerate_mps2: float = 1.8
-    headway_s: float = 1.2
+    accelerate_mps2: float = 2.2
+    headway_s: float = 1.1
     standstill_gap_m: float = 3.0
     stop_margin_m: float = 1.8  # front bumper to the end of the lane: the line is painted a little before it
     light_reach_m: float = 45.0  # farther lights and stop signs are neither labelled nor obeyed
