@@ -192,12 +192,14 @@ class Session:
         walkers: int = 0,
         obstacles: int = 0,
         variety: bool = False,
+        near_share: float = 0.0,
         seed: int = 0,
         weather: str | None = None,
     ) -> SensorFrame:
         """Puts the ego at the start of a route, with `cars` TrafficManager cars around; returns the first frame with
-        images. Time, frame numbers and traffic lights begin anew. variety: vehicles of every kind. obstacles: broken
-        down cars and construction sites on the route. weather: a name of `WEATHERS`; None leaves it as it is."""
+        images. Time, frame numbers and traffic lights begin anew. variety: vehicles of every kind. near_share: of the
+        cars, begins near the route. obstacles: broken down cars and construction sites on the route. weather: a name
+        of `WEATHERS`; None leaves it as it is."""
         assert self._pacemaker is not None, "open the session first"
         self.route, self.tracker = route, RouteTracker(route)
         with self._guarded():
@@ -216,7 +218,15 @@ class Session:
                 self._with_depth,
             )
             self._ego_from_actor = np.array([base[0], base[1], base[2]])
-            extras = plan_extras(route, self.graph, walkers=walkers, variety=variety, obstacles=obstacles, seed=seed)
+            extras = plan_extras(
+                route,
+                self.graph,
+                walkers=walkers,
+                variety=variety,
+                obstacles=obstacles,
+                near_share=near_share,
+                seed=seed,
+            )
             self._pacemaker.add_traffic(cars, seed, route.start, self.config.timeout_s, extras)
             if weather is not None:
                 self._set_weather(weather)

@@ -45,6 +45,7 @@ class RunConfig:
     camera_period_s: float = 0.25
     depth: bool = True
     variety: bool = True
+    near_share: float = 0.6
     shift_probability: float = 0.5
     shift_lateral_m: float = 1.0
     shift_yaw_deg: float = 12.0
@@ -138,6 +139,7 @@ class ExpertRun:
                 walkers=scene.walkers,
                 obstacles=scene.obstacles,
                 variety=self._config.variety,
+                near_share=self._config.near_share,
                 weather=scene.weather,
                 seed=int(rng.integers(2**31)),
             )
