@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from carla_bridge.embedded.towns import gridley
-from carla_bridge.embedded.towns.layouts import LAYOUTS, layout_of
-from carla_bridge.embedded.towns.layouts.procedural import number_of
+from carla_bridge.embedded.towns.layouts import LAYOUTS, is_random, layout_of
 from carla_bridge.embedded.towns.site import Style, TownError
 from carla_bridge.embedded.types import Town
 
@@ -17,7 +16,7 @@ __all__ = ["KNOWN", "TOWN_NAMES", "TownError", "is_town", "load_opendrive", "loa
 
 def is_town(name: str) -> bool:
     """Whether load_town knows it."""
-    return name in TOWN_NAMES or number_of(name) is not None
+    return name in TOWN_NAMES or is_random(name)
 
 
 def load_opendrive(name: str, text: str, *, style: Style | None = None, seed: int = 0) -> Town:

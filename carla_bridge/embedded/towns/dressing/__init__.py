@@ -20,7 +20,7 @@ from carla_bridge.embedded.towns.dressing.houses import add_suburb, add_village_
 from carla_bridge.embedded.towns.dressing.landmarks import add_church, add_farms, add_square
 from carla_bridge.embedded.towns.dressing.lots import Lots
 from carla_bridge.embedded.towns.dressing.planting import plant_avenues, plant_backs, plant_groves
-from carla_bridge.embedded.towns.dressing.stage import Stage, Walk, is_flat, walks
+from carla_bridge.embedded.towns.dressing.stage import Stage, Walk, is_flat, islands, walks
 from carla_bridge.embedded.towns.dressing.streets import add_furniture, add_parked_cars, add_street_lamps
 from carla_bridge.embedded.towns.meshes import MeshBuilder
 from carla_bridge.embedded.towns.site import BuildingKind, Site, Style
@@ -103,6 +103,7 @@ def _stage(builder: MeshBuilder, site: Site, style: Style, rng: np.random.Genera
         rng=rng,
         lots=Lots(site.footprint, site.bounds, clearance=CLEARANCE_M, sight=site.keep_clear),
         walks=found,
+        islands=islands(site.footprint),
         flat=is_flat(site.height, site.bounds),
         centre=centre,
         radius=radius,

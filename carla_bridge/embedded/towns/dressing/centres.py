@@ -57,7 +57,7 @@ def add_blocks(stage: Stage, density: float, allowed: float) -> None:
                 spot = front.moved(0.0, setback + push + depth / 2.0)
                 lot = spot.polygon(width / 2.0 + 0.8, depth / 2.0 + 0.8)
                 low, high = stage.levels(spot.outline(width / 2.0, depth / 2.0))
-                if high - low > STEEPEST_M or not stage.claim(lot):
+                if high - low > STEEPEST_M or stage.on_island(lot) or not stage.claim(lot):
                     continue
                 height = _height(stage, spot, walk.verge.speed_kmh > 45.0)
                 ground = high + LEVEL_ENOUGH_M if high - low > LEVEL_ENOUGH_M else low

@@ -142,7 +142,8 @@ def build_plot(stage: Stage, front: Spot, width: float, depth: float, look: Look
     """A house in its garden. front: the middle of the plot's side at the verge; False where there is no room."""
     plot = front.moved(0.0, depth / 2.0 + STREET_STRIP_M / 2.0)
     half_depth = (depth - STREET_STRIP_M) / 2.0
-    if not stage.lots.free(plot.polygon(width / 2.0, half_depth), flat=True):
+    land = plot.polygon(width / 2.0, half_depth)
+    if not stage.lots.free(land, flat=True) or stage.on_island(land):
         return False
     with_garage = width > 15.5 and depth > 17.0 and stage.chance(0.8)
     sides = (1.0, -1.0) if stage.chance(0.5) else (-1.0, 1.0)
@@ -255,7 +256,7 @@ def _add_cottage(stage: Stage, middle: Spot, eu: float, ev: float) -> bool:
         spot = middle.moved(0.0, setback + ev)
         area = spot.polygon(eu + 0.02, ev + DOORSTEP_M)
         floor = floor_of(stage, spot, eu, ev)
-        if floor is None or not stage.lots.free(area):
+        if floor is None or not stage.lots.free(area) or stage.on_island(area):
             continue
         stage.lots.take(spot.polygon(eu - 0.05, ev + 0.5))
         add_house(stage, spot, eu, ev, floor, rustic(stage), ridge_across=eu < 5.0 and stage.chance(0.5))

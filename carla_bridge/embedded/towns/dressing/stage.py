@@ -19,6 +19,7 @@ from carla_bridge.embedded.types import Box, Label, Material, StreetLamp
 Array = npt.NDArray[np.float64]
 
 PACE_M = 500.0
+ISLAND_M2 = 400.0, 1000.0  # of a roundabout; a farm may well stand in a turning loop, which is smaller
 FLAT_WITHIN_M = 0.02  # land that varies less is flat
 SHEET_M = 0.02  # thickness of glass and sheet metal
 LIFT_M = 0.035  # of what lies on the ground, so that the ground cannot show through
@@ -102,6 +103,7 @@ class Stage:
     centre: tuple[float, float]  # of the built-up area
     radius: float  # of the built-up area
     thin: float  # 0..1: how much of what the style asks for the triangle budget allows
+    islands: shapely.Geometry = field(default_factory=shapely.Polygon)  # nobody builds there
     solids: list[Box] = field(default_factory=list)
     lamps: list[StreetLamp] = field(default_factory=list)
 
@@ -141,6 +143,9 @@ class Stage:
             spent = self.builder.triangle_count - start
             yield walk, float(np.clip((allowed * done / total + lead - spent) / max(lead, 1.0), 0.0, 1.0))
             done += walk.length
+
+    def on_island(self, polygon: shapely.Polygon) -> bool:
+        return bool(self.islands.intersects(polygon))
 
     def claim(self, polygon: shapely.Polygon, *, flat: bool = False) -> bool:
         """Takes the land if it is free."""
@@ -222,3 +227,9 @@ def is_flat(height: Callable[[Array], Array], bounds: tuple[float, float, float,
     """Whether the land is a plane z = constant, judged from a grid of samples."""
     x, y = np.meshgrid(np.linspace(bounds[0], bounds[2], 25), np.linspace(bounds[1], bounds[3], 25))
     return bool(np.ptp(height(np.column_stack([x.ravel(), y.ravel()]))) < FLAT_WITHIN_M)
+
+
+def islands(footprint: shapely.Geometry) -> shapely.Geometry:
+    """What roundabouts go round: holes of their size in what roads cover."""
+    holes = [shapely.Polygon(ring) for part in shapely.get_parts(footprint) for ring in part.interiors]
+    return shapely.union_all([hole for hole in holes if ISLAND_M2[0] < hole.area < ISLAND_M2[1]])

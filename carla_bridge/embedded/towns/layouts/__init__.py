@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from carla_bridge.embedded.towns.layouts.larkhill import larkhill
 from carla_bridge.embedded.towns.layouts.network import Network
-from carla_bridge.embedded.towns.layouts.procedural import number_of, random_town
 from carla_bridge.embedded.towns.layouts.ringwood import ringwood
 from carla_bridge.embedded.towns.layouts.thornby import thornby
 from carla_bridge.embedded.towns.layouts.writer import write
@@ -60,10 +60,20 @@ LAYOUTS: dict[str, Layout] = {
 }
 
 
+RANDOM = re.compile(r"Random(0|[1-9]\d{0,4})")
+
+
+def is_random(name: str) -> bool:
+    """Whether it names a town that is drawn from a number: "Random<N>", N from 0 to 99999 without leading zeros."""
+    return RANDOM.fullmatch(name) is not None
+
+
 def layout_of(name: str) -> Layout | None:
     """The layout of a town of this name, random ones included; None where there is none."""
-    number = number_of(name)
-    if number is None:
+    if not is_random(name):
         return LAYOUTS.get(name)
-    town = random_town(number)
+    # here, because it brings geometry libraries with it that the other towns' names do without
+    from carla_bridge.embedded.towns.layouts.procedural import random_town
+
+    town = random_town(int(name.removeprefix("Random")))
     return Layout(name, lambda: town.network, town.style, town.seed)

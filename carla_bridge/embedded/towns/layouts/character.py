@@ -30,13 +30,13 @@ from carla_bridge.embedded.types import Material
 BAY_WIDTH_M, BAY_TAPER_M = 2.2, 2.0
 DOUBLE = Mark("solid solid", "yellow")
 MIDDLE_WHITE = Mark("solid", "white")
-KINDS = (
-    (BuildingKind.TOWN, 0.36),
-    (BuildingKind.HOUSES, 0.26),
-    (BuildingKind.VILLAGE, 0.14),
-    (BuildingKind.INDUSTRIAL, 0.14),
-    (BuildingKind.RURAL, 0.1),
-)
+KINDS: dict[BuildingKind, float] = {  # share of the towns
+    BuildingKind.TOWN: 0.36,
+    BuildingKind.HOUSES: 0.26,
+    BuildingKind.VILLAGE: 0.14,
+    BuildingKind.INDUSTRIAL: 0.14,
+    BuildingKind.RURAL: 0.1,
+}
 LANDS: tuple[Colour, ...] = (
     (0.357, 0.478, 0.235),
     (0.42, 0.50, 0.27),
@@ -127,8 +127,7 @@ def _bays(rng: np.random.Generator) -> Shares:
 
 
 def draw_character(rng: np.random.Generator) -> Character:
-    kinds, weights = zip(*KINDS, strict=True)
-    kind = kinds[int(rng.choice(len(kinds), p=weights))]
+    kind = list(KINDS)[int(rng.choice(len(KINDS), p=list(KINDS.values())))]
     urban = kind in (BuildingKind.TOWN, BuildingKind.INDUSTRIAL)
     regime = float(rng.random())
     signals, least = (0.6, 3) if regime < 0.68 else (0.45, 2) if regime < 0.92 else (0.1, 0)

@@ -6,14 +6,10 @@ speeds and every lane leads to every other.
 
 from __future__ import annotations
 
-import itertools
 import math
-import re
 from dataclasses import dataclass, replace
 
-import networkx as nx
 import numpy as np
-import shapely
 
 from carla_bridge.embedded.towns.layouts.character import Character, Section, draw_character
 from carla_bridge.embedded.towns.layouts.furniture import Control
@@ -22,23 +18,15 @@ from carla_bridge.embedded.towns.layouts.plan import End, Plan, Street, Way
 from carla_bridge.embedded.towns.layouts.profile import SIDEWALK, lane
 from carla_bridge.embedded.towns.layouts.rings import Ring, roundabout, serve
 from carla_bridge.embedded.towns.layouts.sketches import Arm, Sketch, draw
+from carla_bridge.embedded.towns.layouts.soundness import RING_PART, is_sound
 from carla_bridge.embedded.towns.site import Style
 
-NAME = re.compile(r"Random(0|[1-9]\d{0,4})")
 ATTEMPTS = 400
 RING = Ring(radius=14.0, width=4.6, reach=30.0, opening=34.0)
 RING_ANGLE = math.radians(78.0)  # between its arms
 RING_SHARE = 0.3  # of the junctions that could be one
-SHORTEST_M = 42.0  # a road
-SHORTEST_TOWN_M, LONGEST_TOWN_M = 1400.0, 2900.0
-CLEAR_M = 1.0  # on either side of a road
-CROSSING_ROOM_M = 12.0  # a road to a junction it does not meet
 LATERAL_MPS2 = 3.6
-LEAST_RADIUS_M = 6.4  # of the middle of a lane that turns
-STEEPEST = 0.055
 SPEEDS_KMH = (50.0, 40.0, 30.0)
-SPAWN_SPACING_M = 14.0
-LEAST_SPAWNS = 80
 
 
 @dataclass(frozen=True)
@@ -48,12 +36,6 @@ class RandomTown:
     network: Network
     style: Style
     seed: int
-
-
-def number_of(name: str) -> int | None:
-    """The N of "Random<N>", 0 to 99999 without leading zeros; None for any other name."""
-    found = NAME.fullmatch(name)
-    return int(found[1]) if found else None
 
 
 def random_town(number: int) -> RandomTown:
@@ -78,12 +60,12 @@ def _network(name: str, sketch: Sketch, character: Character, rng: np.random.Gen
     for street in list(plan.streets.values()):
         plan.street(replace(street, speed_kmh=min(street.speed_kmh, limits[street.name] or 0.0)))
     network = plan.build()
-    return network if _sound(network, plan) else None
+    return network if is_sound(network, plan) else None
 
 
 def _limit(road: Road) -> float | None:
     """The highest speed that the road's bends allow; None where that is too low."""
-    if "_ring_" in road.name:
+    if RING_PART in road.name:
         return RING.speed_kmh
     radius = road.curve.tightest_radius
     return next((kmh for kmh in SPEEDS_KMH if (kmh / 3.6) ** 2 / radius <= LATERAL_MPS2), None)
@@ -221,65 +203,3 @@ class _Draft:
 
 def _name(link: int) -> str:
     return f"street_{link}"
-
-
-def _sound(network: Network, plan: Plan) -> bool:
-    """The town has a size, its roads are apart, its lanes can be driven."""
-    streets = [road for road in network.roads if "_ring_" not in road.name]
-    total = sum(road.length for road in streets)
-    if not SHORTEST_TOWN_M < total < LONGEST_TOWN_M or min(road.length for road in streets) < SHORTEST_M:
-        return False
-    spawns = sum(
-        int(max(0.0, road.length - 22.0) / SPAWN_SPACING_M) * len(road.profile.driving(sign))
-        for road in streets
-        for sign in (-1, 1)
-    )
-    return spawns >= LEAST_SPAWNS and _drivable(network) and _apart(network, plan)
-
-
-def _drivable(network: Network) -> bool:
-    """Every lane leads to every other; no turn is too tight, nothing too steep."""
-    graph: nx.DiGraph[tuple[int, int]] = nx.DiGraph()
-    for road in network.roads:
-        graph.add_nodes_from((road.id, number) for sign in (-1, 1) for number in road.profile.driving(sign))
-    for way in network.connectors:
-        half = way.right[0].lane.width.at(0.0) / 2.0
-        for part in way.curve.segments:
-            if part.curvature and 1.0 / abs(part.curvature) + math.copysign(half, part.curvature) < LEAST_RADIUS_M:
-                return False
-        graph.add_edges_from(
-            ((way.incoming.road.id, item.before), (way.outgoing.road.id, item.after))
-            for item in way.right
-            if item.before is not None and item.after is not None and item.lane.kind == "driving"
-        )
-    steepest = max(
-        abs(part.height.slope(s))
-        for part, length in itertools.chain(
-            ((road, road.length) for road in network.roads), ((way, way.curve.length) for way in network.connectors)
-        )
-        for s in np.arange(0.0, length, 5.0).tolist()
-    )
-    return steepest < STEEPEST and nx.is_strongly_connected(graph)
-
-
-def _apart(network: Network, plan: Plan) -> bool:
-    """No road comes near another, or near a junction that it does not meet."""
-    spots = {name: spot.point for name, spot in plan.spots.items()}
-    areas, middles, met = [], [], []
-    for road in network.roads:
-        path = shapely.LineString(road.curve.offset(road.curve.stations(), 0.0))
-        reach = max(road.profile.edge(sign, road.length / 2.0) for sign in (-1, 1)) + 2.2
-        ring = "_ring_" in road.name
-        areas.append(path.buffer(CLEAR_M if ring else reach + CLEAR_M, cap_style="flat"))
-        middles.append(path)
-        street = plan.streets[road.name]
-        met.append({street.start.at.split(".")[0], street.end.at.split(".")[0]})
-    for i, j in itertools.combinations(range(len(areas)), 2):
-        if areas[i].intersects(areas[j]) and not ("_ring_" in network.roads[i].name and met[i] & met[j]):
-            return False
-    return all(
-        path.distance(shapely.Point(point)) > 30.0 + CROSSING_ROOM_M
-        for path, ends in zip(middles, met, strict=True)
-        for name, point in spots.items()
-        if name.split(".")[0] not in ends
-    )
