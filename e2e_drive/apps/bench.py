@@ -67,6 +67,15 @@ def _fleet(cfg: DictConfig) -> Result:
     return fleet.run(model_config_from(plain(cfg.model), rig_of(cfg)), computers, instantiate(cfg.fleet), options)
 
 
+def _bev(cfg: DictConfig) -> Result:
+    from e2e_drive.bench import bev
+
+    options = build("bev_bench", bev.BevBenchConfig, _seeded(cfg, "bev_bench"))
+    sizes = {name: compose("bench", ["bench=bev", f"model={name}", "rig=quad"]) for name in options.models}
+    rig = rig_of(compose("bench", ["bench=bev", "rig=quad"]))
+    return bev.run({name: model_config_from(plain(size.model), rig) for name, size in sizes.items()}, rig, options)
+
+
 def _codecs(cfg: DictConfig) -> Result:
     from e2e_drive.bench import codecs
 
@@ -97,6 +106,7 @@ BENCHMARKS: dict[str, Callable[[DictConfig], Result]] = {
     "link": _link,
     "policies": _policies,
     "fleet": _fleet,
+    "bev": _bev,
     "codecs": _codecs,
     "device": _device,
     "drive": _drive,
