@@ -21,7 +21,7 @@ from carla_bridge.embedded.towns.layouts.sketches import Arm, Sketch, draw
 from carla_bridge.embedded.towns.layouts.soundness import RING_PART, is_sound
 from carla_bridge.embedded.towns.site import Style
 
-ATTEMPTS = 400
+ATTEMPTS = 2000
 RING = Ring(radius=14.0, width=4.6, reach=30.0, opening=34.0)
 RING_ANGLE = math.radians(78.0)  # between its arms
 RING_SHARE = 0.3  # of the junctions that could be one
