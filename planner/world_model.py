@@ -8,13 +8,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from bev import BevGrid
+from bev import BevGrid, BoxKind
 from bev.attention import DecoderBlock
-from bev.heads import Agent, Kind, decode
+from bev.heads import Agent, decode
 from bev.heads.detection import at_cells
 from planner.types import FUTURE_MODES, FUTURE_SPACING_S, FUTURE_STEPS
 
-_DESCRIPTION = 1 + len(Kind) + 9  # score, kind, place, sizes, heading, velocity
+_DESCRIPTION = 1 + len(BoxKind) + 9  # score, kind, place, sizes, heading, velocity
 
 
 class WorldModel(nn.Module):
@@ -57,7 +57,7 @@ class WorldModel(nn.Module):
 
 def _description(found: Tensor) -> Tensor:
     """(B, A, len(Agent)) -> (B, A, _DESCRIPTION), everything of order one."""
-    kind = nn.functional.one_hot(found[..., Agent.KIND].long(), len(Kind)).to(found.dtype)
+    kind = nn.functional.one_hot(found[..., Agent.KIND].long(), len(BoxKind)).to(found.dtype)
     yaw = found[..., Agent.YAW]
     return torch.cat(
         [

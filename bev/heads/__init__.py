@@ -1,7 +1,7 @@
 """What the bird's-eye view and the pictures are asked for."""
 
 from bev.heads.depth import DepthCompletion
-from bev.heads.detection import Agent, Box, DetectionHead, Kind, decode
+from bev.heads.detection import Agent, Box, DetectionHead, decode
 from bev.heads.light import LightHead
 from bev.heads.perception import PerceptionHeads
 from bev.heads.segmentation import SegmentationHead
@@ -11,7 +11,6 @@ __all__ = [
     "Box",
     "DepthCompletion",
     "DetectionHead",
-    "Kind",
     "LightHead",
     "PerceptionHeads",
     "SegmentationHead",

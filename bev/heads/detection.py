@@ -12,19 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bev.encoder import convolve
-from bev.types import BevGrid
+from bev.types import BevGrid, BoxKind
 
 SIZE_M = ((4.5, 2.0, 1.6), (0.6, 0.6, 1.7), (2.0, 0.8, 1.6))  # length, width, height that log sizes are relative to
 SPEED_SCALE_MPS = 5.0
 _PRIOR = 0.003  # share of cells that hold a centre, about: where a focal loss wants to start from
-
-
-class Kind(IntEnum):
-    """What is detected."""
-
-    VEHICLE = 0
-    PEDESTRIAN = 1
-    TWO_WHEELER = 2
 
 
 class Box(IntEnum):
@@ -60,12 +52,12 @@ class Agent(IntEnum):
 
 
 class DetectionHead(nn.Module):
-    """(B, F, R, K) -> heatmap logits (B, len(Kind), R, K), boxes (B, len(Box), R, K)."""
+    """(B, F, R, K) -> heatmap logits (B, len(BoxKind), R, K), boxes (B, len(Box), R, K)."""
 
     def __init__(self, fine: int) -> None:
         super().__init__()
         self.trunk = convolve(fine, fine)
-        self.heatmap = nn.Conv2d(fine, len(Kind), 1)
+        self.heatmap = nn.Conv2d(fine, len(BoxKind), 1)
         self.boxes = nn.Sequential(convolve(fine, fine), nn.Conv2d(fine, len(Box), 1))
         nn.init.constant_(self.heatmap.bias, float(torch.logit(torch.tensor(_PRIOR))))  # type: ignore[arg-type]
 
@@ -75,7 +67,7 @@ class DetectionHead(nn.Module):
 
 
 def decode(heatmap: Tensor, boxes: Tensor, grid: BevGrid, agents: int) -> tuple[Tensor, Tensor]:
-    """heatmap (B, len(Kind), R, K) logits, boxes (B, len(Box), R, K)
+    """heatmap (B, len(BoxKind), R, K) logits, boxes (B, len(Box), R, K)
     -> the `agents` highest local maxima as (B, A, len(Agent)), and the cell each was found in (B, A) int64."""
     # Logits, not their sigmoid: rounding there makes ties, which every runtime would break in another way.
     logits = heatmap.float()

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bev.frustum import DepthBins
-from bev.heads.detection import SIZE_M, SPEED_SCALE_MPS, Agent, Box, Kind, at_cells
-from bev.types import BevGrid
+from bev.heads.detection import SIZE_M, SPEED_SCALE_MPS, Agent, Box, at_cells
+from bev.types import BevGrid, BoxKind
 
 _BLOB_CELLS = 2  # a centre's blob reaches this far; standard deviation half of it
 _HARD, _NEAR = 2.0, 4.0  # exponents of the focal loss (Law & Deng, arXiv 1808.01244, eq. 1)
@@ -38,7 +38,7 @@ def completion_loss(depth: Tensor, depth_m: Tensor, last_m: float) -> Tensor:
 def detection_losses(
     heatmap: Tensor, boxes: Tensor, truth: Tensor, known: Tensor, grid: BevGrid
 ) -> tuple[Tensor, Tensor]:
-    """heatmap (B, len(Kind), R, K) logits, boxes (B, len(Box), R, K), truth (B, G, len(Agent)), known (B, R, K)
+    """heatmap (B, len(BoxKind), R, K) logits, boxes (B, len(Box), R, K), truth (B, G, len(Agent)), known (B, R, K)
     -> focal loss of the heatmap, mean absolute error of the boxes at their true centres."""
     counts, row, column = _cells_of(truth, grid)
     target = centre_blobs(truth, counts, row, column, grid)
@@ -57,20 +57,20 @@ def detection_losses(
 
 
 def centre_blobs(truth: Tensor, counts: Tensor, row: Tensor, column: Tensor, grid: BevGrid) -> Tensor:
-    """(B, len(Kind), R, K): 1 at each true centre, falling off as a Gaussian; where two meet the higher counts."""
+    """(B, len(BoxKind), R, K): 1 at each true centre, falling off as a Gaussian; where two meet the higher counts."""
     batch = len(truth)
     reach = torch.arange(-_BLOB_CELLS, _BLOB_CELLS + 1, device=truth.device)
     down, right = (axis.flatten() for axis in torch.meshgrid(reach, reach, indexing="ij"))
     height = torch.exp(-(down**2 + right**2) / (2.0 * (_BLOB_CELLS / 2.0) ** 2))
     rows, columns = row[..., None] + down, column[..., None] + right  # (B, G, blob)
     inside = (rows >= 0) & (rows < grid.rows) & (columns >= 0) & (columns < grid.columns) & counts[..., None]
-    kind = truth[..., Agent.KIND].long().clamp(0, len(Kind) - 1)[..., None]
+    kind = truth[..., Agent.KIND].long().clamp(0, len(BoxKind) - 1)[..., None]
     place = (kind * grid.rows + rows) * grid.columns + columns
-    flat = truth.new_zeros(batch, len(Kind) * grid.rows * grid.columns)
+    flat = truth.new_zeros(batch, len(BoxKind) * grid.rows * grid.columns)
     flat.scatter_reduce_(
         1, torch.where(inside, place, 0).flatten(1), (height * inside).flatten(1), "amax", include_self=True
     )
-    return flat.unflatten(1, (len(Kind), grid.rows, grid.columns))
+    return flat.unflatten(1, (len(BoxKind), grid.rows, grid.columns))
 
 
 def _cells_of(truth: Tensor, grid: BevGrid) -> tuple[Tensor, Tensor, Tensor]:
@@ -82,7 +82,7 @@ def _cells_of(truth: Tensor, grid: BevGrid) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _box_targets(truth: Tensor, row: Tensor, column: Tensor, grid: BevGrid) -> Tensor:
-    kind = truth[..., Agent.KIND].long().clamp(0, len(Kind) - 1)
+    kind = truth[..., Agent.KIND].long().clamp(0, len(BoxKind) - 1)
     usual = torch.tensor(SIZE_M, device=truth.device)[kind]
     sizes = (truth[..., Agent.LENGTH : Agent.HEIGHT + 1].clamp(min=0.1) / usual).log()
     yaw = truth[..., Agent.YAW]

@@ -14,7 +14,7 @@ from bev.heads.segmentation import SegmentationHead
 
 class PerceptionHeads(nn.Module):
     """bev_features (B, F, R, K), command (B, C), features of the cameras that look ahead
-    -> bev_segmentation (B, len(BevClass), R, K), detection_heatmap (B, len(Kind), R, K),
+    -> bev_segmentation (B, len(BevClass), R, K), detection_heatmap (B, len(BoxKind), R, K),
        detection_boxes (B, len(Box), R, K), light_logits (B, 3), light_token (B, 1, D)."""
 
     def __init__(self, fine: int, hint: nn.Module, light: LightHead) -> None:

@@ -7,12 +7,13 @@ from typing import Protocol
 import numpy as np
 
 from bev import FloatArray, SensorFrame
+from bev.tracking import Track, Tracker, detections_from
 from carla_bridge.expert import expert_of
 from carla_bridge.roadside import RoadsideUnits
 from carla_bridge.session import Session
 from e2e_drive.report import View
 from e2e_drive.stack import DrivingStack, StepRecord
-from planner import SPEED_CLASSES_MPS, Control, Trajectory
+from planner import SPEED_CLASSES_MPS, Control, Manoeuvre, Trajectory
 from planner.control import path_from_here
 from scheduling import LinkGeometry
 
@@ -39,6 +40,9 @@ class StackDriver:
         self._geometry = _NOWHERE
         self._bev: FloatArray | None = None
         self._light: tuple[float, float, float] | None = None
+        self._manoeuvre: str | None = None
+        self._tracker = Tracker()
+        self._tracks: tuple[Track, ...] = ()
 
     @property
     def record(self) -> StepRecord | None:
@@ -47,7 +51,12 @@ class StackDriver:
     def step(self, frame: SensorFrame) -> Control:
         if frame.images is not None:
             self._geometry = self._units.geometry(self._session.truth.ego)
-        return self.stack.step(frame, self._geometry)
+        control = self.stack.step(frame, self._geometry)
+        outputs = self.stack.last.outputs if self.stack.last is not None else None
+        if outputs is not None and "agent_boxes" in outputs:
+            found = detections_from(np.asarray(outputs["agent_boxes"], dtype=np.float64)[0])
+            self._tracks = self._tracker.update(found, frame.ego.odometry, frame.time_s)
+        return control
 
     def view(self) -> View:
         record = self.stack.last
@@ -60,11 +69,17 @@ class StackDriver:
             weights = np.exp(logits - logits.max())
             none, green, stop = (weights / weights.sum()).tolist()
             self._light = (none, green, stop)
+        if "manoeuvre_logits" in outputs:
+            name = Manoeuvre(int(np.argmax(np.asarray(outputs["manoeuvre_logits"])[0]))).name
+            self._manoeuvre = name.lower().replace("_", " ")
         trajectory, schedule = record.trajectory, record.schedule
+        here = [track.seen_from(record.frame.ego.odometry) for track in self._tracks]
         return View(
             path=None if trajectory is None else path_from_here(trajectory, record.frame.ego)[1:],
             target_speed_mps=None if trajectory is None else self._target_speed(trajectory),
             bev=self._bev,
+            tracks=np.array([(t.x, t.y, t.yaw, t.length, t.width) for t in here]).reshape(-1, 5),
+            manoeuvre=self._manoeuvre,
             light=self._light,
             stages=()
             if schedule is None

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bev import BevClass, FloatArray
-from bev.heads import Agent, Kind
+from bev import BevClass, BoxKind, FloatArray
+from bev.heads import Agent
 from e2e_drive.scores.detection import AveragePrecision
 from planner.model import DrivingModel
 from planner.types import (
@@ -37,7 +37,7 @@ class _Tally:
 
     def __init__(self) -> None:
         self.overlap, self.union = np.zeros((2, len(BevClass))), np.zeros((2, len(BevClass)))
-        self.precision = {kind: AveragePrecision(int(kind)) for kind in Kind}
+        self.precision = {kind: AveragePrecision(int(kind)) for kind in BoxKind}
         self.columns: dict[str, list[Tensor]] = {}
 
     def keep(self, **columns: Tensor) -> None:

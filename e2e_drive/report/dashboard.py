@@ -62,7 +62,8 @@ class Dashboard:
         draw_camera(
             picture[:_CAMERA_HEIGHT, :_CAMERA_WIDTH], moment.picture, moment.camera, moment.view.path, moment.braking
         )
-        draw_bev(picture[:_PANEL, _CAMERA_WIDTH:], moment.view.bev, moment.grid, moment.view.path, moment.braking)
+        view = moment.view
+        draw_bev(picture[:_PANEL, _CAMERA_WIDTH:], view.bev, moment.grid, view.path, moment.braking, view.tracks)
         canvas = Canvas(picture)
         self._draw_title(canvas, moment)
         self._draw_car(canvas, moment)
@@ -104,6 +105,8 @@ class Dashboard:
             canvas.text("wants", right, y + 4, 13, _MUTED, align="right")
             colour = BRAKE_COLOUR if moment.braking else PATH_COLOUR
             canvas.text(f"{moment.view.target_speed_mps * 3.6:.0f} km/h", right, y + 24, 24, colour, align="right")
+        if moment.view.manoeuvre is not None:
+            canvas.text(moment.view.manoeuvre, right, y + 54, 13, _MUTED, align="right")
         y += 76
         _draw_arrow(canvas, left + 8, y + 9, moment.hint.command)
         hint = _HINTS[moment.hint.command]

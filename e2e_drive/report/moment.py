@@ -12,14 +12,17 @@ from scheduling.types import LinkGeometry, LinkState, Place, Timeline
 class View:
     """What a driver has in mind. Ego frame of ISO 8855; None = there is none (yet).
 
-    path: (N, 2) the trajectory in use, in the *current* ego frame. bev: (4, rows, columns) probabilities by
-    `BevClass`. light: probabilities of none, green, red or yellow. stages: name and place of every stage in the
-    schedule of the frame that `timeline` tells of.
+    path: (N, 2) the trajectory in use, in the *current* ego frame. bev: (classes, rows, columns) probabilities by
+    `BevClass`. tracks: (T, 5) x, y, yaw, length, width of other road users in the current ego frame. manoeuvre: its
+    name. light: probabilities of none, green, red or yellow. stages: name and place of every stage in the schedule of the
+    frame that `timeline` tells of.
     """
 
     path: FloatArray | None = None
     target_speed_mps: float | None = None
     bev: FloatArray | None = None
+    tracks: FloatArray | None = None
+    manoeuvre: str | None = None
     light: tuple[float, float, float] | None = None
     stages: tuple[tuple[str, Place], ...] = ()
     timeline: Timeline | None = None

@@ -15,10 +15,13 @@ _BACKGROUND: Colour = (13, 17, 23)
 # painted in this order, later over earlier
 _BEV_COLOURS: tuple[tuple[BevClass, Colour], ...] = (
     (BevClass.ROAD, (52, 61, 74)),
+    (BevClass.CROSSWALK, (84, 99, 117)),
     (BevClass.LANE_LINE, (148, 163, 184)),
     (BevClass.STOP, (239, 68, 68)),
     (BevClass.VEHICLE, (251, 146, 60)),
+    (BevClass.PEDESTRIAN, (244, 114, 182)),
 )
+_TRACK_COLOUR: Colour = (253, 230, 138)
 _RIBBON_HALF_WIDTH_M = 0.85
 _EGO_HALF_LENGTH_M, _EGO_HALF_WIDTH_M = 2.45, 1.05
 _NEAR_M = 0.5  # nothing nearer to the camera is projected
@@ -91,8 +94,15 @@ def _blend_ribbon(out: ImageArray, left: FloatArray, right: FloatArray, colour: 
     Canvas(out[y0:y1, x0:x1]).blend(np.ascontiguousarray(cover[:, :, 0]), 0, 0, colour)
 
 
-def draw_bev(out: ImageArray, bev: FloatArray | None, grid: BevGrid, path: FloatArray | None, braking: bool) -> None:
-    """The network's segmentation as a soft map, the path and the car on it."""
+def draw_bev(
+    out: ImageArray,
+    bev: FloatArray | None,
+    grid: BevGrid,
+    path: FloatArray | None,
+    braking: bool,
+    tracks: FloatArray | None = None,
+) -> None:
+    """The network's segmentation as a soft map; the path, the car and tracked boxes (see `View`) on it."""
     height, width = out.shape[:2]
     half = np.empty((height // 2, width // 2, 3), dtype=np.uint8)  # blending is what takes time: do it on a quarter
     half[:] = _BACKGROUND
@@ -112,6 +122,15 @@ def draw_bev(out: ImageArray, bev: FloatArray | None, grid: BevGrid, path: Float
         ((_, y),) = to_pixels(np.array([[ahead, 0.0]]))
         canvas.line([(0, y), (5, y)], (71, 85, 105))
         canvas.text(f"{ahead:.0f} m", 9, y - 6, 11, (100, 116, 139))
+    for x, y, yaw, length, width_m in () if tracks is None else tracks:
+        along, across = (
+            np.array([np.cos(yaw), np.sin(yaw)]) * length / 2,
+            np.array([-np.sin(yaw), np.cos(yaw)]) * width_m / 2,
+        )
+        outline = np.array([x, y]) + np.stack(
+            [along + across, along - across, -along - across, -along + across, along + across]
+        )
+        canvas.line(to_pixels(outline), _TRACK_COLOUR, 1)
     if path is not None:
         canvas.line(to_pixels(smooth_path(path)), BRAKE_COLOUR if braking else PATH_COLOUR, 3)
     length, half_width = _EGO_HALF_LENGTH_M, _EGO_HALF_WIDTH_M
