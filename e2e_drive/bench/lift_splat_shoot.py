@@ -8,6 +8,8 @@ pairs lie is kept from one frame to the next, which the published code computes 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -56,8 +58,8 @@ class CameraEncoder(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.trunk = timm.create_model("efficientnet_b0", pretrained=False, features_only=True, out_indices=(3, 4))
-        fine, coarse = self.trunk.feature_info.channels()
+        trunk: Any = timm.create_model("efficientnet_b0", pretrained=False, features_only=True, out_indices=(3, 4))
+        self.trunk, (fine, coarse) = trunk, trunk.feature_info.channels()
         self.join = _Join(fine + coarse, 512, 2)
         # One channel more than published: our lift has a class "farther".
         self.split = nn.Conv2d(512, _CHANNELS + BINS.count + 1, 1)
