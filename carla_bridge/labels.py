@@ -28,6 +28,7 @@ STOP_STRIP_M = 3.0
 COVERED = 0.35  # share of a cell from which it counts as road or vehicle
 MARKED = 0.3
 SAMPLE_M = 0.5
+HOLE_M2 = 8.0  # between the lanes of a junction: smaller ones are paved too
 SEEN = 0.1  # visible share from which something counts as seen
 LEAST_HALF_WIDTH_M = 0.5  # of a drawn box, so that none falls between two cells
 LEAST_RADIUS_M = 0.6  # of a drawn pedestrian, likewise
@@ -128,6 +129,7 @@ class BevLabels:
                 cv2.fillConvexPoly(
                     road, np.array([left[i], left[i + 1], right[i + 1], right[i]]), 1, shift=SUBPIXEL_BITS
                 )
+        fill_holes(road, HOLE_M2 / PIXEL_M**2)
         for edge in marked_edges(graph):
             cv2.polylines(
                 lines,
@@ -143,6 +145,14 @@ class BevLabels:
 
     def _subpixels(self, points: FloatArray) -> npt.NDArray[np.int32]:
         return np.round(self._pixels(points) * 2**SUBPIXEL_BITS).astype(np.int32)
+
+
+def fill_holes(canvas: Raster, most: float) -> None:
+    """Islands of 0 in 1 of at most so many pixels."""
+    contours, hierarchy = cv2.findContours(canvas, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    for contour, (_, _, _, parent) in zip(contours, hierarchy[0] if hierarchy is not None else (), strict=True):
+        if parent >= 0 and cv2.contourArea(contour) <= most:
+            cv2.drawContours(canvas, [contour], -1, 1, cv2.FILLED)
 
 
 def footprint(box: SeenBox) -> FloatArray:

@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from e2e_drive.apps.crew import Crew, Job
+from e2e_drive.apps.data_card import write_card
 from e2e_drive.apps.expert_run import RunConfig
 from e2e_drive.apps.options import build, plain, rig_of, whole_number, world_of
 from e2e_drive.apps.run_plan import Plan
@@ -31,8 +32,14 @@ def run(cfg: DictConfig) -> int:
     if job.world.kind != "embedded" and workers > 1:
         raise UserError(f"workers={workers}: one CARLA server carries one worker; say workers=1 or world=embedded")
     job.out.mkdir(parents=True, exist_ok=True)
+    if cfg.card_only:
+        write_card(job.out)
+        return 0
     done = dict(finished_runs(job.out))
-    return _collect(job, wanted, sum(done.values()), visits_to_do(job.plan, set(done)), workers)
+    code = _collect(job, wanted, sum(done.values()), visits_to_do(job.plan, set(done)), workers)
+    if code == 0:
+        write_card(job.out)
+    return code
 
 
 def finished_runs(out: Path) -> Iterator[tuple[int, int]]:

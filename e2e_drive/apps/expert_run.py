@@ -23,7 +23,7 @@ from carla_bridge.surroundings import find_crosswalks
 from carla_bridge.truth import StopLine
 from e2e_drive.apps.run_plan import Scene
 from e2e_drive.logs import BoxLabel, DriveLog, EgoTruth, InfractionNote, Labels
-from planner import Control, Light
+from planner import Control, ControllerConfig, Light
 
 _ORIGIN = Pose2D(0.0, 0.0, 0.0)
 _STANDING_MPS = 0.2
@@ -158,7 +158,7 @@ class ExpertRun:
         """Whether a labelled camera frame with its pictures was saved."""
         truth, time_s = self._session.truth, frame.time_s
         log.truth(EgoTruth(frame.frame_id, truth.ego.pose, truth.ego.speed_mps, progress_m), time_s)
-        keep = frame.images is not None and self._is_wanted(frame.ego.speed_mps, decision.target_speed_mps)
+        keep = frame.images is not None and self._is_wanted(frame.ego.speed_mps, label_speed(decision))
         log.frame(frame, images=keep)
         if frame.images is None:
             return False
@@ -177,7 +177,7 @@ class ExpertRun:
             virtual_offset=shift,
             bev=picture.classes,
             path=decision.path,
-            target_speed_mps=decision.target_speed_mps,
+            target_speed_mps=label_speed(decision),
             light=int(decision.light_state),
             bev_unknown=picture.unknown,
             boxes=tuple(map(box_label, boxes)),
@@ -205,6 +205,12 @@ class ExpertRun:
         log.infraction(InfractionNote(kind, detail), time_s)
         if self.saved < _WORTH_KEEPING:
             raise RunDropped(f"{kind}: {detail}, after only {self.saved} frames")
+
+
+def label_speed(decision: ExpertDecision) -> float:
+    """The target speed as the controller takes it: a very low one means to stand, so that is what is to be learned."""
+    target = decision.target_speed_mps
+    return 0.0 if target < ControllerConfig().hold_speed_mps else target
 
 
 def stops_of(decision: ExpertDecision) -> list[StopLine]:
