@@ -77,7 +77,7 @@ def _drive(cfg: DictConfig, frames: int, every: int) -> list[SensorFrame]:
 
 def _tensors(model: DrivingModel, frame: SensorFrame) -> dict[str, AnyArray]:
     """Every tensor of the network that a codec may carry, by name."""
-    values = dict(network_inputs(frame))
+    values = network_inputs(frame) | model.first_state()
     with torch.inference_mode():
         for stage in model.stages:
             result = stage(*(values[name] for name in stage.inputs))

@@ -12,6 +12,8 @@ from omegaconf import DictConfig
 from e2e_drive import config_dir
 from e2e_drive.apps.expert_run import RunConfig
 from e2e_drive.apps.options import build, plain, rig_of, world_of
+from e2e_drive.apps.run_plan import Plan
+from e2e_drive.apps.train import train_config_from
 from planner import model_config_from
 from planner.study import StudyConfig
 from scheduling import ComputeBudget, LinkModel, Policy
@@ -61,8 +63,16 @@ def test_every_experiment_composes(experiment: str) -> None:
 def test_model_and_run_configurations_build() -> None:
     cfg = composed("train")
     model_config_from(plain(cfg.model), rig_of(cfg))
-    assert build("run", RunConfig.from_options, plain(composed("collect").run)).frames > 0
+    assert build("run", RunConfig, plain(composed("collect").run)).frames > 0
+    assert build("plan", Plan.from_options, plain(composed("collect").plan)).towns
 
 
 def test_configs_lie_beside_the_packages() -> None:
     assert config_dir() == Path(__file__).resolve().parents[2] / "configs"
+
+
+@pytest.mark.parametrize("path", sorted((config_dir() / "experiment/train").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_training_composes(path: Path) -> None:
+    cfg = composed("train", f"experiment=train/{path.stem}")
+    assert train_config_from(plain(cfg)).epochs == cfg.epochs
+    assert model_config_from(plain(cfg.model), rig_of(cfg)).backbone == cfg.model.backbone

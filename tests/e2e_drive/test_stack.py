@@ -73,7 +73,7 @@ def test_the_trajectory_is_the_networks(weights: Path) -> None:
     assert stack.last is not None
     assert stack.last.outputs is not None
     with torch.inference_mode():
-        direct = stack.model(network_inputs(frame))
+        direct = stack.model(network_inputs(frame) | stack.model.first_state())
     np.testing.assert_allclose(np.asarray(stack.last.outputs["path"]), direct["path"].numpy(), atol=1e-4)
 
 

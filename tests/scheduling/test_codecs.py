@@ -56,7 +56,7 @@ def tensors():
     frame = SensorFrame(
         0, 0.0, pictures, model.config.rig, EgoMotion(5.0, 0.0, Pose2D(0, 0, 0)), RouteHint(Command.FOLLOW, 60.0)
     )
-    values = dict(network_inputs(frame))
+    values = network_inputs(frame) | model.first_state()
     with torch.inference_mode():
         for stage in model.stages:
             result = stage(*(values[name] for name in stage.inputs))
