@@ -74,6 +74,7 @@ class CriteriaConfig:
     speed_checkpoints: int = 4
     traffic_radius_m: float = 50.0
     light_reach_m: float = 60.0  # a red light nearer than this explains why one stands
+    sign_reach_m: float = 5.0  # and a stop sign nearer than this
     queue_m: float = 40.0  # and so does a car ahead (waiting before or behind a junction) that is slower than this:
     queue_mps: float = 1.0
 
@@ -105,7 +106,10 @@ class Criteria:
         stop_lines: Sequence[StopLine],
         in_lane: Callable[[Pose2D], bool],
         config: CriteriaConfig | None = None,
+        stop_signs: Sequence[StopLine] = (),
     ) -> None:
+        """stop_lines: of lights. stop_signs: lines at which one stands for a sign, and for those who have to be let by
+        there: no reason to be called slow."""
         self.config = config or CriteriaConfig()
         self.route = route
         self.infractions: list[Infraction] = []
@@ -116,6 +120,7 @@ class Criteria:
         self._tracker = RouteTracker(route)  # on true positions, whatever the car believes
         self._stop_lines, self._in_lane = tuple(stop_lines), in_lane
         self._route_lines = lines_on_route(route, stop_lines)
+        self._route_signs = lines_on_route(route, stop_signs)
         self._start_s: float | None = None
         self._now_s = 0.0
         self._moved_s = 0.0
@@ -218,7 +223,7 @@ class Criteria:
 
     def _watch_speed(self, truth: Truth) -> None:
         """At checkpoints along the route: own mean speed over that of the traffic nearby. Ticks in which the ego has to
-        stand, at a red light or behind a standing car, are left out on both sides."""
+        stand, at a red light, at a stop sign or behind a standing car, are left out on both sides."""
         ego = truth.ego.pose
         around = [
             abs(body.speed_mps)
@@ -243,6 +248,8 @@ class Criteria:
         front = self._tracker.progress_m + truth.ego.half_length_m
         line = next((line for arc, line in self._route_lines if 0.0 <= arc - front < self.config.light_reach_m), None)
         if line is not None and truth.lights.get(line.light_id) in (LightColour.RED, LightColour.YELLOW):
+            return True
+        if any(0.0 <= arc - front < self.config.sign_reach_m for arc, _ in self._route_signs):
             return True
         here = self._tracker.progress_m
         for body in truth.others:

@@ -35,7 +35,8 @@ class LaneMatch:
 @dataclass(frozen=True, eq=False)
 class Surroundings:
     """stops, yields: the line at which a lane with such a sign ends. lights: that of every lane that has a light.
-    crosswalks: polygons (K, 2). walls: (M, 5) boxes of houses: x, y, yaw, half length, half width."""
+    crosswalks: polygons (K, 2). walls: (M, 5) boxes of houses and of cars that belong to the scenery: x, y, yaw, half
+    length, half width."""
 
     graph: LaneGraph
     stops: Mapping[LaneKey, StopLine]
@@ -52,6 +53,13 @@ class Surroundings:
             [np.stack([np.full(len(lane.points), i), np.arange(len(lane.points))], 1) for i, lane in enumerate(lanes)]
         )
         return tree, [lane.key for lane in lanes], rows
+
+    def on_road(self, points: FloatArray, tolerance_m: float = 0.3) -> bool:
+        """Do all of these places (N, 2) lie on some driving lane, whatever its direction?"""
+        tree, keys, rows = self._index
+        gaps, nearest = tree.query(points)
+        widths = np.array([self.graph.lanes[keys[lane]].width_m for lane in rows[nearest, 0]])
+        return bool((gaps <= np.hypot(widths / 2.0 + tolerance_m, 0.5)).all())
 
     def lanes_at(self, pose: Pose2D, within_m: float, turn_rad: float) -> list[LaneMatch]:
         """Lanes that pass within a distance of a place in about its direction, the best fit first."""
@@ -79,14 +87,14 @@ class Surroundings:
 def survey(
     world_map: carla.Map, graph: LaneGraph, stop_lines: tuple[StopLine, ...], world: carla.World | None
 ) -> Surroundings:
-    """world: asked for its houses; None: there are none."""
+    """world: asked for its houses and parked cars; None: there are none."""
     return Surroundings(
         graph,
-        _signed_lanes(world_map, graph, STOP_SIGNAL),
+        find_stop_signs(world_map, graph),
         _signed_lanes(world_map, graph, YIELD_SIGNAL),
         {line.lane: line for line in stop_lines},
         find_crosswalks(world_map),
-        np.zeros((0, 5)) if world is None else _houses(world),
+        np.zeros((0, 5)) if world is None else _solid_boxes(world),
     )
 
 
@@ -102,6 +110,11 @@ def find_crosswalks(world_map: carla.Map) -> tuple[FloatArray, ...]:
         else:
             outline.append(point)
     return tuple(polygons)
+
+
+def find_stop_signs(world_map: carla.Map, graph: LaneGraph) -> dict[LaneKey, StopLine]:
+    """The line of every lane that ends at a stop sign."""
+    return _signed_lanes(world_map, graph, STOP_SIGNAL)
 
 
 def _signed_lanes(world_map: carla.Map, graph: LaneGraph, signal: str) -> dict[LaneKey, StopLine]:
@@ -122,10 +135,11 @@ def _signed_lanes(world_map: carla.Map, graph: LaneGraph, signal: str) -> dict[L
     return found
 
 
-def _houses(world: carla.World) -> FloatArray:
+def _solid_boxes(world: carla.World) -> FloatArray:
     boxes = []
-    for house in world.get_environment_objects(carla.CityObjectLabel.Buildings):
-        box = house.bounding_box
-        pose = pose_from_carla(carla.Transform(box.location, box.rotation)).flat
-        boxes.append((pose.x, pose.y, pose.yaw, box.extent.x, box.extent.y))
+    for kind in (carla.CityObjectLabel.Buildings, carla.CityObjectLabel.Car):
+        for thing in world.get_environment_objects(kind):
+            box = thing.bounding_box
+            pose = pose_from_carla(carla.Transform(box.location, box.rotation)).flat
+            boxes.append((pose.x, pose.y, pose.yaw, box.extent.x, box.extent.y))
     return np.array(boxes, np.float64).reshape(-1, 5)

@@ -15,7 +15,15 @@ import numpy as np
 
 from bev import EgoMotion, FloatArray, Pose2D
 from carla_bridge.convert import compose
-from carla_bridge.corridor import Corridor, Obstacle, corridor_along, crossings_later, obstacles_now
+from carla_bridge.corridor import (
+    STEP_M,
+    Corridor,
+    Obstacle,
+    corridor_along,
+    crossings_later,
+    obstacles_now,
+    occupied,
+)
 from carla_bridge.expert.detours import Detour, StandingWatch, is_in_the_way, plan_detour, stop_before
 from carla_bridge.expert.gaps import GiveWay, Margins, crosswalk_stop, give_way
 from carla_bridge.expert.lines import Lights, StopSigns, crosswalks_on, gives_way
@@ -46,6 +54,7 @@ SLOW_MPS = 1.5  # a lead slower than this does not leave room behind a junction 
 EYE_M = 0.7  # the cameras, ahead of the middle of the car
 WAITING_MPS = 0.3
 LEADS = 3
+GIVE_UP_S = 12.0  # a detour on which one has to stand for so long is planned anew
 
 _surveys: weakref.WeakKeyDictionary[LaneGraph, Surroundings] = weakref.WeakKeyDictionary()
 
@@ -118,7 +127,7 @@ class Expert:
         if sign is not None:
             stop_m = min(stop_m, sign.line_arc_m - config.stop_margin_m)
             limits.append((stop_speed(config, sign.distance_m - config.stop_margin_m), "stop"))
-        if self._detour is None or here > self._detour.end_m:
+        if self._detour is None or here > self._detour.end_m or waited_s > GIVE_UP_S:
             self._detour = None
             blocked = self._go_around(truth, seen, obstacles, corridor)
             if self._detour is not None:
@@ -258,6 +267,8 @@ class Expert:
         standing = [one for one in obstacles_now(corridor, here + half, seen) if abs(one.body.speed_mps) < WAITING_MPS]
         if any(one.rear_m < detour.end_m + 2.0 for one in standing):
             return False
+        if not self._is_clear(corridor, detour, ego.half_width_m):
+            return False
         forecasts = [
             forecast
             for body in seen
@@ -271,6 +282,19 @@ class Expert:
         margins = Margins(2.0, 1.0)
         crossings = [one for one in crossings_later(corridor, forecasts) if not _behind_and_along(one.body, ego)]
         return give_way(config, crossings, way, half, ego.speed_mps, margins, ()) is None
+
+    def _is_clear(self, corridor: Corridor, detour: Detour, half_width_m: float) -> bool:
+        """Does the line stay on the road and off what belongs to the town?"""
+        assert self._town is not None
+        on_way = (corridor.arc_m >= detour.start_m) & (corridor.arc_m <= detour.end_m)
+        points, yaws = corridor.points[on_way], corridor.yaws[on_way]
+        if not len(points):
+            return False
+        side = half_width_m * np.stack([-np.sin(yaws), np.cos(yaws)], axis=1)
+        if not self._town.on_road(np.concatenate([points + side, points - side])):
+            return False
+        walls = self._town.walls[np.hypot(*(self._town.walls[:, :2] - points[0]).T) < 80.0]
+        return bool((occupied(points, yaws, corridor.half_width_m, STEP_M / 2.0, walls)[:, 0] < 0).all())
 
     # -- the answer -------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from carla_bridge.criteria import Criteria, InfractionKind, LaneCheck
 from carla_bridge.process import SessionError, WorldDied
 from carla_bridge.routes import Route, find_first_drive_route, load_routes, random_route
 from carla_bridge.session import Session
+from carla_bridge.surroundings import find_stop_signs
 from e2e_drive import config_dir
 from e2e_drive.apps.drivers import Driver, ExpertDriver, StackDriver
 from e2e_drive.apps.options import build, plain, rig_of, whole_number, world_of
@@ -140,7 +141,8 @@ def _drive(
         route, cars=int(cfg.cars), walkers=int(cfg.walkers), variety=bool(cfg.variety), seed=int(cfg.seed)
     )
     driver: Driver = ExpertDriver(session) if stack is None else StackDriver(stack, session)
-    criteria = Criteria(route, session.stop_lines, LaneCheck(session.map))
+    signs = tuple(find_stop_signs(session.map, session.graph).values())
+    criteria = Criteria(route, session.stop_lines, LaneCheck(session.map), stop_signs=signs)
     grid = BevGrid() if stack is None else stack.model.config.grid
     scene = Scene(f"{route.name}, seed {cfg.seed}", route.length_m, camera, round(1.0 / CAMERA_PERIOD_S), grid)
     about = {"config": OmegaConf.to_yaml(cfg, resolve=True), "seed": str(cfg.seed), "route": route.name,

@@ -7,11 +7,11 @@ import pytest
 from bridge_helpers import STOP_LINE, car, straight_route, truth
 
 from carla_bridge.criteria import COMPLETED, Criteria, CriteriaConfig, InfractionKind
-from carla_bridge.truth import Body, Contact, LightColour, Truth
+from carla_bridge.truth import Body, Contact, LightColour, StopLine, Truth
 
 
-def watch(ticks: Iterable[Truth], config: CriteriaConfig | None = None) -> Criteria:
-    criteria = Criteria(straight_route(), (STOP_LINE,), lambda pose: abs(pose.y) < 2.0, config)
+def watch(ticks: Iterable[Truth], config: CriteriaConfig | None = None, signs: tuple[StopLine, ...] = ()) -> Criteria:
+    criteria = Criteria(straight_route(), (STOP_LINE,), lambda pose: abs(pose.y) < 2.0, config, signs)
     for tick in ticks:
         criteria.update(tick)
     return criteria
@@ -108,6 +108,11 @@ def test_dawdling_among_faster_traffic_is_noted_but_waiting_at_red_is_not() -> N
     waits = [tick(0.05 * i, 20.0, 0.0, LightColour.RED) for i in range(200)]
     goes = [tick(10.0 + 0.05 * i, 20.0 + 0.4 * i, 8.0, LightColour.GREEN) for i in range(60)]
     assert watch([*waits, *goes]).infractions == []
+    comes = [tick(0.05 * i, 0.4 * i, 8.0, LightColour.GREEN) for i in range(111)]
+    stands = [tick(5.55 + 0.05 * i, 44.0, 0.0, LightColour.GREEN) for i in range(60)]
+    goes = [tick(8.55 + 0.05 * i, 44.0 + 0.4 * i, 8.0, LightColour.GREEN) for i in range(100)]
+    assert watch([*comes, *stands, *goes], signs=(STOP_LINE,)).infractions == []
+    assert watch([*comes, *stands, *goes]).infractions != []
 
 
 def test_a_drive_that_was_cut_off_says_so() -> None:
