@@ -20,7 +20,8 @@ _RANDOM_TOWN = re.compile(r"Random(\d+)")
 @dataclass(frozen=True)
 class Plan:
     """towns: each visited in turn, in a new order every round. weathers: name -> how often, relative to the others.
-    cars, walkers, obstacles: (low, high). runs_per_visit: one after the other in the same world."""
+    cars, walkers, obstacles: (low, high). runs_per_visit: one after the other in the same world. for_tests: whether
+    this is a test set; its towns must be held out, and those of any other collection must not be."""
 
     towns: tuple[str, ...] = ("Gridley",)
     runs_per_visit: int = 6
@@ -29,12 +30,13 @@ class Plan:
     walkers: tuple[int, int] = (0, 0)
     obstacles: tuple[int, int] = (0, 0)
     route_length_m: tuple[float, float] = (300.0, 600.0)
+    for_tests: bool = False
 
     def __post_init__(self) -> None:
         if not self.towns or len(set(self.towns)) != len(self.towns):
             raise ValueError(f"towns must be a list of distinct names, received {list(self.towns)}")
         for town in self.towns:
-            refuse_held_out(town)
+            _check_use(town, self.for_tests)
         if self.runs_per_visit < 1:
             raise ValueError(f"runs_per_visit must be at least 1, received {self.runs_per_visit}")
         for name in ("cars", "walkers", "obstacles", "route_length_m"):
@@ -89,10 +91,18 @@ class Scene:
     route_length_m: float
 
 
-def refuse_held_out(town: str) -> None:
+def is_held_out(town: str) -> bool:
+    """Whether a town is for tests alone: never collected to learn from, never trained on."""
     number = _RANDOM_TOWN.fullmatch(town)
-    if town in _HELD_OUT or (number is not None and int(number.group(1)) >= _FIRST_HELD_OUT_RANDOM):
+    return town in _HELD_OUT or (number is not None and int(number.group(1)) >= _FIRST_HELD_OUT_RANDOM)
+
+
+def _check_use(town: str, for_tests: bool) -> None:
+    held_out = f"{', '.join(_HELD_OUT)} and Random{_FIRST_HELD_OUT_RANDOM} or above"
+    if is_held_out(town) and not for_tests:
         raise ValueError(
-            f"town {town} is held out for tests and must not be learned from; take others than "
-            f"{', '.join(_HELD_OUT)} and Random{_FIRST_HELD_OUT_RANDOM} or above"
+            f"town {town} is held out for tests and must not be learned from; take others than {held_out}, "
+            "or say plan.for_tests=true"
         )
+    if for_tests and not is_held_out(town):
+        raise ValueError(f"for_tests: town {town} is one to learn from; a test set takes {held_out}")

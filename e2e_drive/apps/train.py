@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from bev import CameraRig
 from e2e_drive.apps.options import build, plain, rig_of
+from e2e_drive.apps.run_plan import is_held_out
 from e2e_drive.errors import EXIT_INTERRUPTED, UserError
 from e2e_drive.learn.board import Board
 from e2e_drive.learn.config import TrainConfig
@@ -86,7 +87,12 @@ def _shards(cfg: DictConfig, model: ModelConfig, seed: int, hold_out: bool = Tru
     shards = build_cache(
         find_logs(Path(cfg.data)), cache, model.rig, model.grid, workers=int(cfg.workers), progress=True
     )
-    return split_drives(shards, float(cfg.held_out), seed) if hold_out else (shards, [])
+    if not hold_out:
+        return shards, []
+    for shard in shards:
+        if is_held_out(shard.town):
+            raise UserError(f"{shard.log} was driven in {shard.town}, a town that is held out for tests: leave it out")
+    return split_drives(shards, float(cfg.held_out), seed)
 
 
 def _show(console: Console, title: str, metrics: dict[str, float]) -> None:

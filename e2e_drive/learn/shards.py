@@ -25,6 +25,7 @@ from bev import BevGrid, CameraRig
 from e2e_drive.errors import UserError
 from e2e_drive.learn.sample import Sample, read_samples
 from e2e_drive.learn.sight import line_of_sight
+from e2e_drive.logs.reader import read_run
 
 _FORMAT = 2  # of the cache; a folder of another format is built anew
 _DESCRIPTION = "shard.json"
@@ -35,11 +36,12 @@ _PAST_SLACK_S = 0.06
 
 @dataclass(frozen=True)
 class Shard:
-    """One drive in the cache. log: the file it came from, for messages."""
+    """One drive in the cache. log: the file it came from, for messages. town: where it was driven, "" if unknown."""
 
     folder: Path
     log: str
     samples: int
+    town: str = ""
 
 
 def find_logs(data: Path) -> list[Path]:
@@ -75,19 +77,25 @@ def build_cache(
                 for _ in pool.map(_decode, todo):
                     bar.update()
     shards = [
-        Shard(folder, str(log), int(str(_described(folder)["samples"])))
+        Shard(folder, str(log), int(str(about["samples"])), str(about["town"]))
         for log, folder in zip(logs, folders, strict=True)
+        for about in (_described(folder),)
     ]
     return [shard for shard in shards if shard.samples]
 
 
 def _decode(task: tuple[Path, Path, CameraRig, BevGrid, Mapping[str, object]]) -> None:
     log, folder, rig, grid, source = task
-    write_shard(folder, read_samples(log, rig.names), rig, grid, source)
+    write_shard(folder, read_samples(log, rig.names), rig, grid, source, read_run(log).get("town", ""))
 
 
 def write_shard(
-    folder: Path, samples: Iterable[Sample], rig: CameraRig, grid: BevGrid, source: Mapping[str, object]
+    folder: Path,
+    samples: Iterable[Sample],
+    rig: CameraRig,
+    grid: BevGrid,
+    source: Mapping[str, object],
+    town: str = "",
 ) -> Shard:
     """All samples of one drive -> one folder; it appears whole or not at all."""
     building = folder.with_name(f".{folder.name}.building")
@@ -99,10 +107,11 @@ def write_shard(
         fields["past"] = _past_of(fields["pose"][:, 3])
         for name, array in fields.items():
             np.save(building / f"{name}.npy", array)
-    (building / _DESCRIPTION).write_text(json.dumps({"samples": len(rows), "source": source}), encoding="utf-8")
+    about = {"samples": len(rows), "town": town, "source": source}
+    (building / _DESCRIPTION).write_text(json.dumps(about), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(building, folder)
-    return Shard(folder, str(source.get("log", folder)), len(rows))
+    return Shard(folder, str(source.get("log", folder)), len(rows), town)
 
 
 def _row_of(sample: Sample, rig: CameraRig, grid: BevGrid) -> dict[str, Any]:

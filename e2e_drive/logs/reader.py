@@ -49,6 +49,13 @@ def read_metadata(path: Path) -> dict[str, dict[str, str]]:
     return {record.name: dict(record.metadata) for record in _records(path) if isinstance(record, Metadata)}
 
 
+def read_run(path: Path) -> dict[str, str]:
+    """What the log says of its run, without reading on; empty if it says nothing."""
+    runs = (record for record in _records(path) if isinstance(record, Metadata) and record.name == "run")
+    first = next(runs, None)
+    return {} if first is None else dict(first.metadata)
+
+
 def read_drive(path: Path, topics: frozenset[str] | None = None) -> Iterator[Entry]:
     """Entries in the order in which they were logged; only those of `topics` (prefixes count: "/camera/") if given."""
     schemas: dict[int, Schema] = {}

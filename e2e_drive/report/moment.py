@@ -14,8 +14,8 @@ class View:
 
     path: (N, 2) the trajectory in use, in the *current* ego frame. bev: (classes, rows, columns) probabilities by
     `BevClass`. tracks: (T, 5) x, y, yaw, length, width of other road users in the current ego frame. manoeuvre: its
-    name. light: probabilities of none, green, red or yellow. stages: name and place of every stage in the schedule of the
-    frame that `timeline` tells of.
+    name. light: probabilities of none, green, red or yellow. stages: name and place of every stage in the schedule
+    of the frame that `timeline` tells of.
     """
 
     path: FloatArray | None = None
