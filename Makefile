@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.installed
 SEED   ?= 0
 ARGS   ?=
 
-.PHONY: setup drive world test test-slow oracle soak fuzz stranger lint bench figures collect train clean
+.PHONY: setup drive world test test-slow oracle soak fuzz stranger lint bench figures collect train train-little clean
 
 setup: $(STAMP)
 
@@ -48,7 +48,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 bench: $(STAMP)  ## every benchmark, one after the other: about half an hour
-	for name in scheduler budget link policies fleet codecs world drive; do $(BIN)/e2e-drive bench $$name || exit; done
+	for name in scheduler budget link policies fleet bev codecs world drive; do $(BIN)/e2e-drive bench $$name || exit; done
 
 figures: $(STAMP)  ## the figures of docs/scheduling.md, from a run of the policies
 	$(BIN)/e2e-drive bench policies && cp outputs/bench/policies.svg outputs/bench/placement.svg docs/
@@ -58,6 +58,17 @@ collect: $(STAMP)  ## the privileged expert drives and records the training logs
 
 train: $(STAMP)
 	$(BIN)/e2e-drive train $(ARGS)
+
+# From nothing to a car that drives: collects in many towns, trains, judges in towns never trained on, drives the first route.
+# Stop it whenever you like; the same command goes on. FRAMES and MINUTES (of training) trade time for quality.
+FRAMES  ?= 24000
+MINUTES ?= 150
+train-little: $(STAMP)
+	$(BIN)/e2e-drive collect out=outputs/data frames=$(FRAMES) seed=$(SEED)
+	$(BIN)/e2e-drive collect out=outputs/test frames=1200 plan.for_tests=true 'plan.towns=[Thornby,Random900]'
+	$(BIN)/e2e-drive train experiment=train/little data=outputs/data max_minutes=$(MINUTES) seed=$(SEED)
+	$(BIN)/e2e-drive train eval=outputs/train/little/weights data=outputs/test out=outputs/train/little
+	$(BIN)/e2e-drive evaluate experiment=first_drive weights=outputs/train/little/weights
 
 clean:
 	rm -rf $(VENV) outputs build dist

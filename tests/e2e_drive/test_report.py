@@ -30,7 +30,8 @@ def _full_view() -> View:
     spans = tuple(Span(resource, resource, 0.1 * i, 0.1 * i + 0.05, 9) for i, resource in enumerate(resources))
     return View(
         path=np.stack([2.0 * np.arange(1, 11), 0.1 * np.arange(10)], 1), target_speed_mps=6.0,
-        bev=np.random.default_rng(0).random((6, 64, 64)), tracks=np.array([[10.0, 3.0, 0.2, 4.5, 2.0]]), light=(0.1, 0.1, 0.8),
+        bev=np.random.default_rng(0).random((6, 64, 64)), light=(0.1, 0.1, 0.8),
+        tracks=np.array([[10.0, 3.0, 0.2, 4.5, 2.0]]),
         stages=(("image_backbone[tele]", Place.CAR), ("bev_encoder", Place.EDGE), ("decision", Place.CLOUD)),
         timeline=Timeline(3, 0.0, 0.4, spans, False, 9, 9), link=LinkState(3e7, 8e7, 0.02, 0.0, 2),
         geometry=LinkGeometry(2, 50.0, False, 1),
