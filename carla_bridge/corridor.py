@@ -14,7 +14,7 @@ from carla_bridge.convert import wrap_angle
 from carla_bridge.forecast import TIMES_S, Forecast
 from carla_bridge.routes import Route
 from carla_bridge.truth import Body
-from carla_bridge.visibility import box_of
+from carla_bridge.visibility import IntArray, box_of
 
 BEHIND_M, AHEAD_M, STEP_M = 8.0, 62.0, 1.0
 SIDE_MARGIN_M = 0.35  # beside the ego's own width
@@ -143,9 +143,7 @@ def crossings_later(corridor: Corridor, forecasts: Sequence[Forecast]) -> list[C
 
 
 @njit(cache=True)
-def occupied(
-    points: FloatArray, yaws: FloatArray, half_width: float, half_step: float, boxes: FloatArray
-) -> FloatArray:
+def occupied(points: FloatArray, yaws: FloatArray, half_width: float, half_step: float, boxes: FloatArray) -> IntArray:
     """(B, 2) index of the first and the last slab of a corridor that each box touches, -1 for none. A slab lies around
     each of points (K, 2), turned by yaws (K,). boxes: (B, 5) x, y, yaw, half length, half width; NaN touches nothing.
     Separating axes."""

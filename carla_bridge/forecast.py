@@ -73,7 +73,8 @@ class Forecaster:
         assert self._town is not None
         graph = self._town.graph
         done: list[tuple[LaneKey, ...]] = []
-        todo = [((match.key,), graph.lanes[match.key].length_m - match.arc_m)]
+        first = graph.lanes[match.key].length_m - match.arc_m
+        todo: list[tuple[tuple[LaneKey, ...], float]] = [((match.key,), first)]
         while todo and len(done) + len(todo) <= MOST_CHAINS:
             chain, length = todo.pop(0)
             after = graph.successors(chain[-1]) if length < reach_m else []

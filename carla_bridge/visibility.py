@@ -9,10 +9,13 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
 from bev import FloatArray, Pose2D
 from carla_bridge.truth import Body
+
+IntArray = npt.NDArray[np.int64]
 
 RANGE_M = 55.0
 HIDES_M = 1.4  # the cameras look over what is lower
@@ -77,7 +80,7 @@ def _meets(x0: float, y0: float, x1: float, y1: float, box: FloatArray) -> bool:
 
 
 @njit(cache=True)
-def count_rays(eye_x: float, eye_y: float, boxes: FloatArray, opaque: FloatArray, walls: FloatArray) -> FloatArray:
+def count_rays(eye_x: float, eye_y: float, boxes: FloatArray, opaque: FloatArray, walls: FloatArray) -> IntArray:
     """(B,) how many of RAYS to each box come through. boxes (B, 5), opaque (B,) bool, walls (M, 5)."""
     out = np.zeros(len(boxes), np.int64)
     for i in range(len(boxes)):
