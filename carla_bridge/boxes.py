@@ -42,15 +42,19 @@ class SeenBox:
 
 
 class BoxFinder:
-    """Knows what a world's types of vehicle are, and where its parked cars stand."""
+    """Finds what is around a place. two_wheelers: their type ids. parked: the cars that are part of the town."""
 
-    def __init__(self, world: carla.World) -> None:
-        self._two_wheelers = frozenset(
+    def __init__(self, two_wheelers: frozenset[str], parked: tuple[Body, ...]) -> None:
+        self._two_wheelers, self._parked = two_wheelers, parked
+
+    @classmethod
+    def of(cls, world: carla.World) -> BoxFinder:
+        two_wheelers = frozenset(
             blueprint.id
             for blueprint in world.get_blueprint_library().filter("vehicle.*")
             if blueprint.get_attribute("number_of_wheels").as_int() == 2
         )
-        self._parked = parked_cars(world)
+        return cls(two_wheelers, parked_cars(world))
 
     def find(
         self,

@@ -86,7 +86,7 @@ class World:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.bev = BevLabels(session.graph, find_crosswalks(session.map))
-        self.boxes = BoxFinder(session.world)
+        self.boxes = BoxFinder.of(session.world)
         self.lanes = LaneCheck(session.map)
         self.places = len(session.map.get_spawn_points())
 

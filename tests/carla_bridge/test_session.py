@@ -132,6 +132,27 @@ def test_a_blacked_out_rig_sees_nothing_and_no_process_is_left() -> None:
     assert not is_running(pid)
 
 
+def test_depth_night_and_pedestrians_for_labels() -> None:
+    """Depth of the flat road before the car, h f / (v - c), whatever the shift; who is told to walk does."""
+    with Session(WorldConfig(), RIG, depth=True) as session:
+        session.start(find_first_drive_route(session.graph), walkers=3, weather="ClearNight", seed=2)
+        for shift in (Pose2D(0.0, 0.0, 0.0), Pose2D(0.0, 0.5, 0.1)):
+            session.shift_cameras(shift)
+            for _ in range(2):
+                frame = session.tick()
+            assert frame.images is not None
+            depth = session.depth_m["front"]
+            assert depth.shape == (16, 32)
+            focal = 16.0 / math.tan(0.75)
+            for row in (11, 12):
+                assert depth[row, 14:18] == pytest.approx(1.6 * focal / (row + 0.5 - 8.0), rel=0.03)
+        assert frame.ego.standing_s == pytest.approx(frame.time_s, abs=0.1)  # it drops onto its wheels first
+        assert sum(body.type_id.startswith("walker.") for body in session.truth.others) == 3
+        assert session.world.get_weather().sun_altitude_angle < 0.0
+        ego = session.truth.ego.pose
+        assert session.world_from_ego[:2, 3] == pytest.approx((ego.x, ego.y), abs=1e-3)
+
+
 def test_a_world_that_dies_is_noticed_and_cleared_away() -> None:
     with Session(WorldConfig(timeout_s=3.0), RIG) as session:
         assert session._process is not None

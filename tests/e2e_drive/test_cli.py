@@ -36,7 +36,8 @@ def test_help_lists_the_commands(monkeypatch: pytest.MonkeyPatch, capsys: pytest
         (["evaluate", "link=radio", "link.bandwith=3"], "bandwith"),
         (["evaluate", "scheduler=oracle"], "needs to see the future"),
         (["collect", "frames=0"], "frames must be a whole number of at least 1, received 0"),
-        (["collect", "run.cars=[5,2]"], "cars must be a range"),
+        (["collect", "plan.cars=[5,2]"], "cars must be a range"),
+        (["collect", "plan.towns=[Gridley,Thornby]"], "town Thornby is held out"),
         (["bench", "everything"], "known benchmarks are scheduler, budget"),
     ],
 )

@@ -9,7 +9,8 @@ import pytest
 
 from bev import Camera, CameraRig, Command, EgoMotion, Pose2D, RouteHint, SensorFrame
 from e2e_drive.errors import UserError
-from e2e_drive.logs import DriveLog, EgoTruth, InfractionNote, Labels, read_drive, read_metadata
+from e2e_drive.logs import BoxLabel, DriveLog, EgoTruth, InfractionNote, Labels, read_drive, read_metadata
+from e2e_drive.logs.labels import FAR_M, depth_message, labels_message, labels_of
 from e2e_drive.logs.messages import (
     link_message,
     link_of,
@@ -33,7 +34,7 @@ def _frame(tick: int, with_images: bool = True) -> SensorFrame:
         time_s=tick * 0.05,
         images={"tele": ramp} if with_images else None,
         rig=RIG,
-        ego=EgoMotion(5.0 + tick, -0.1, Pose2D(1.0, 2.0, 0.3)),
+        ego=EgoMotion(5.0 + tick, -0.1, Pose2D(1.0, 2.0, 0.3), 1.5),
         hint=RouteHint(Command.LEFT, 31.5),
     )
 
@@ -59,8 +60,16 @@ def test_everything_comes_back(tmp_path: Path) -> None:
     timeline = Timeline(7, 0.35, 0.41, (Span("backbone", "wan_up", 0.36, 0.37, 12),), False, 900, 80, 0.7)
     dropped = Timeline(8, 0.45, None, (), False, 0, 0)
     link = LinkState(2e7, 8e7, 0.02, 0.01, 3, wan_rtt_s=0.03, wan_bps=2e8)
-    labels = Labels(7, Pose2D(0, 0.8, 0.1), rng.integers(0, 2, (4, 64, 64), dtype=np.uint8),
-                    rng.random((10, 2), np.float32), 6.0, 2)  # fmt: skip
+    boxes = (
+        BoxLabel(31, "walker.pedestrian.0003", 1, 8.0, -2.5, 0.75, 0.5, 0.5, 0.25, 1.5, 1.25, 0.0, 0.5),
+        BoxLabel(-4, "vehicle.parked", 0, 20.0, 3.0, 0.75, -0.5, 4.75, 2.0, 1.5, 0.0, 0.0, 1.0),
+    )  # numbers that 32 bits hold exactly
+    labels = Labels(
+        7, Pose2D(0, 0.8, 0.1), rng.integers(0, 2, (6, 64, 64), dtype=np.uint8), rng.random((10, 2), np.float32),
+        6.0, 2, rng.integers(0, 2, (64, 64), dtype=np.uint8), boxes, 4, 17.5, "light",
+    )  # fmt: skip
+    depth = rng.uniform(0.0, 600.0, (32, 64)).astype(np.float32)
+    depth[0] = 1000.0
     truth = EgoTruth(7, Pose2D(100, -50, 1.5), 5.5, 42.0)
 
     with DriveLog(tmp_path / "drive.mcap", {"seed": "3"}) as log:
@@ -72,6 +81,7 @@ def test_everything_comes_back(tmp_path: Path) -> None:
         log.trajectory(trajectory, 0.41)
         log.control(Control(0.4, 0.0, -0.2), 7, 0.41)
         log.labels(labels, 0.35)
+        log.depth({"tele": depth}, 0.35)
         log.truth(truth, 0.35)
         log.infraction(InfractionNote("red_light", "ran a red light"), 0.5)
 
@@ -90,7 +100,34 @@ def test_everything_comes_back(tmp_path: Path) -> None:
     np.testing.assert_array_equal(values["/trajectory"].waypoints, trajectory.waypoints)
     np.testing.assert_array_equal(values["/labels"].bev, labels.bev)
     np.testing.assert_array_equal(values["/labels"].path, labels.path)
+    np.testing.assert_array_equal(values["/labels"].bev_unknown, labels.bev_unknown)
+    for name in ("boxes", "manoeuvre", "light_distance_m", "stop_reason", "virtual_offset"):
+        assert getattr(values["/labels"], name) == getattr(labels, name)
+    np.testing.assert_allclose(values["/depth/tele"], np.minimum(depth, FAR_M), atol=0.0051)
     assert read_metadata(tmp_path / "drive.mcap")["run"] == {"seed": "3"}
+
+
+def test_labels_from_before_there_were_boxes_still_read() -> None:
+    bev = np.ones((4, 8, 8), np.uint8)
+    message = labels_message(Labels(3, Pose2D(0, 0.5, 0.1), bev, np.zeros((10, 2), np.float32), 5.0, 1))
+    for field in ("has_boxes", "boxes", "unknown_bits", "manoeuvre", "light_distance_m", "stop_reason"):
+        message.ClearField(field)
+    labels = labels_of(message)
+    assert (labels.boxes, labels.bev_unknown, labels.light_distance_m) == (None, None, -1.0)
+    np.testing.assert_array_equal(labels.bev, bev)
+
+
+def test_damaged_labels_and_depth_are_told_with_file_topic_and_time(tmp_path: Path) -> None:
+    bev = np.ones((6, 64, 64), np.uint8)
+    labels = labels_message(Labels(3, Pose2D(0, 0.5, 0.1), bev, np.zeros((10, 2), np.float32), 5.0, 1))
+    labels.bev_bits = labels.bev_bits[:100]
+    depth = depth_message("tele", np.ones((8, 8), np.float32), 0.35)
+    depth.data = depth.data[:20]
+    for name, topic, message in (("a", "/labels", labels), ("b", "/depth/tele", depth)):
+        with DriveLog(tmp_path / f"{name}.mcap", {}) as log:
+            log._write(topic, message, 0.35)
+        with pytest.raises(UserError, match=rf"{name}\.mcap: topic {topic} at 0\.35 s"):
+            list(read_drive(tmp_path / f"{name}.mcap"))
 
 
 def test_logs_from_before_the_cloud_still_read() -> None:
