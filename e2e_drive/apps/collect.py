@@ -31,6 +31,8 @@ def run(cfg: DictConfig) -> int:
     job = Job(Path(cfg.out), seed, world_of(cfg, seed), rig_of(cfg), plan, build("run", RunConfig, plain(cfg.run)))
     if job.world.kind != "embedded" and workers > 1:
         raise UserError(f"workers={workers}: one CARLA server carries one worker; say workers=1 or world=embedded")
+    if job.world.opendrive is not None and len(plan.towns) > 1:
+        raise UserError(f"world.opendrive={job.world.opendrive} is one town: plan.towns must hold its name alone")
     job.out.mkdir(parents=True, exist_ok=True)
     if cfg.card_only:
         write_card(job.out)

@@ -139,6 +139,9 @@ def work(job: Job, pipe: Connection) -> None:
         _visit_after_visit(job, pipe)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the parent is gone
+    except Exception as error:  # a mistake of ours: trying again would only repeat it
+        pipe.send(News(fatal=f"{type(error).__name__}: {error}"))
+        raise
 
 
 def _visit_after_visit(job: Job, pipe: Connection) -> None:

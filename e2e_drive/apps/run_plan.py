@@ -53,7 +53,10 @@ class Plan:
     @classmethod
     def from_options(cls, **options: Any) -> Plan:
         """Lists, as configuration files have them, become tuples."""
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in options.items()})
+        plan: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in options.items()
+        }
+        return cls(**plan)
 
     def visit_of(self, index: int) -> int:
         return index // self.runs_per_visit

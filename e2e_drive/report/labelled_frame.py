@@ -110,7 +110,7 @@ def _line(canvas: Canvas, camera: Camera, scale: float, ends: FloatArray, colour
 def depth_colours(depth_m: FloatArray) -> Picture:
     """Near red, far blue, the sky black."""
     share = np.log(np.clip(depth_m, 1.0, _FAR_M)) / np.log(_FAR_M)
-    colours = cv2.applyColorMap(np.uint8(255 * (1.0 - share)), cv2.COLORMAP_TURBO)[:, :, ::-1]
+    colours = cv2.applyColorMap((255.0 * (1.0 - share)).astype(np.uint8), cv2.COLORMAP_TURBO)[:, :, ::-1]
     return np.ascontiguousarray(np.where(depth_m[:, :, None] > 600.0, 0, colours), np.uint8)
 
 
