@@ -18,13 +18,18 @@ WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 
 
-def save_model(model: DrivingModel, folder: Path) -> None:
-    """Writes model.safetensors and config.json; each appears whole or not at all."""
+def save_model(model: DrivingModel, folder: Path, half: bool = False) -> None:
+    """Writes model.safetensors and config.json; each appears whole or not at all. half: matrices and kernels
+    in 16 bits (relative error below 5e-4), which halves the file; statistics and biases, which may be large, in 32."""
     folder.mkdir(parents=True, exist_ok=True)
     config = asdict(model.config)
     config["rig"] = {"cameras": rig_to_config(model.config.rig)}
     weights, description = folder / f".{WEIGHTS_FILE}", folder / f".{CONFIG_FILE}"
-    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, weights)
+    tensors = {
+        name: (tensor.half() if half and tensor.ndim > 1 else tensor).contiguous()
+        for name, tensor in model.state_dict().items()
+    }
+    save_file(tensors, weights)
     description.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     os.replace(weights, folder / WEIGHTS_FILE)
     os.replace(description, folder / CONFIG_FILE)

@@ -25,7 +25,7 @@ from carla_bridge.process import SessionError, WorldDied
 from carla_bridge.routes import Route, find_first_drive_route, load_routes, random_route
 from carla_bridge.session import Session
 from carla_bridge.surroundings import find_stop_signs
-from e2e_drive import config_dir
+from e2e_drive.apps.benchmark import Benchmark, routes_file, run_benchmark
 from e2e_drive.apps.drivers import Driver, ExpertDriver, StackDriver
 from e2e_drive.apps.options import build, plain, rig_of, whole_number, world_of
 from e2e_drive.apps.recorder import LOG, TIMELINE, VIDEO, Recorder, Scene
@@ -52,6 +52,8 @@ class Course:
 def run(cfg: DictConfig) -> int:
     began = datetime.now(timezone.utc)
     out = output_folder(cfg)
+    if OmegaConf.select(cfg, "benchmark") is not None:
+        return run_benchmark(build("benchmark", Benchmark.from_options, plain(cfg.benchmark)), out)
     stack = _prepare(cfg)
     for name in (LOG, VIDEO, TIMELINE, RESULTS, RUN):  # what is there afterwards is of this drive
         (out / name).unlink(missing_ok=True)
@@ -101,7 +103,6 @@ def _dash_camera(cfg: DictConfig) -> Camera | None:
 
 
 def choose_route(cfg: DictConfig, session: Session) -> Route:
-
     options = cfg.routes
     try:
         if options.kind == "first_drive":
@@ -110,7 +111,7 @@ def choose_route(cfg: DictConfig, session: Session) -> Route:
             rng = np.random.default_rng(int(options.seed))
             return random_route(session.graph, rng, float(options.length_m), f"random_{options.seed}")
         if options.kind == "file":
-            routes = load_routes(session.graph, _routes_file(str(options.path)))
+            routes = load_routes(session.graph, routes_file(str(options.path)))
             wanted = None if options.id is None else str(options.id)
             for route in routes:
                 if wanted in (None, route.name):
@@ -119,12 +120,6 @@ def choose_route(cfg: DictConfig, session: Session) -> Route:
     except ValueError as error:
         raise UserError(f"routes: {error}") from error
     raise UserError(f"routes.kind must be first_drive, random or file, received {options.kind!r}")
-
-
-def _routes_file(path: str) -> Path:
-    """As named, or of that name among the shipped ones."""
-    shipped = config_dir() / "routes" / path
-    return shipped if not Path(path).exists() and shipped.exists() else Path(path)
 
 
 def _drive(

@@ -196,7 +196,7 @@ class Trainer:
         if not self.ranks.leads:
             return metrics
         model = self.averaged_model()
-        save_model(model, self.out / WEIGHTS_FOLDER)
+        save_model(model, self.out / WEIGHTS_FOLDER, half=True)
         if self.validate is not None:
             metrics = evaluate(model, validation_batches(self.validate, self.config.validation_samples, self.device))
         record: dict[str, float | None] = {"step": self.step, "minutes": round(self.spent_s / 60, 2)}

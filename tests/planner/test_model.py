@@ -120,6 +120,18 @@ def test_save_load_round_trip(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "model.safetensors"]
 
 
+def test_half_the_bytes_hardly_change_the_answer(tmp_path: Path) -> None:
+    model, batch = make_model(), make_batch(2)
+    save_model(model, tmp_path / "whole")
+    save_model(model, tmp_path / "half", half=True)
+    size = {name: (tmp_path / name / "model.safetensors").stat().st_size for name in ("whole", "half")}
+    assert size["half"] < 0.7 * size["whole"]
+    loaded = load_model(tmp_path / "half")
+    assert {tensor.dtype for tensor in loaded.parameters()} == {torch.float32}
+    with torch.inference_mode():
+        torch.testing.assert_close(loaded(batch)["raw_path"], model(batch)["raw_path"], atol=0.02, rtol=0.01)
+
+
 def test_load_says_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"config\.json"):
         load_model(tmp_path)
