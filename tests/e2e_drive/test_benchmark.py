@@ -1,0 +1,78 @@
+"""Which drives a benchmark consists of, when one counts as done, and what many of them come to."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from e2e_drive.apps.benchmark import Benchmark, drives_of, route_ids, routes_file
+from e2e_drive.errors import UserError
+from e2e_drive.scores import RouteRecord, results_json
+from e2e_drive.scores.summary import summarise
+
+UNSEEN = "thornby_unseen.xml"
+
+
+def test_the_shipped_benchmark_has_twenty_routes() -> None:
+    assert len(set(route_ids(routes_file(UNSEEN)))) == 20
+
+
+def test_drives_get_what_the_user_asked_for_but_their_own_route_and_seed(tmp_path: Path) -> None:
+    benchmark = Benchmark("Thornby", UNSEEN, ids=("thornby_03", "thornby_07"), seeds=(0, 5))
+    asked = [
+        "benchmark=thornby",
+        "benchmark.workers=1",
+        "out=here",
+        "seed=9",
+        "link=off",
+        "world.town=Gridley",
+        "cars=3",
+    ]
+    drives = drives_of(benchmark, tmp_path, asked)
+    assert [drive.folder.name for drive in drives] == [
+        "thornby_03-seed0", "thornby_07-seed0", "thornby_03-seed5", "thornby_07-seed5"
+    ]  # fmt: skip
+    words = drives[3].overrides
+    assert words[:2] == ("link=off", "cars=3")
+    assert {"world.town=Thornby", "routes.id=thornby_07", "seed=5"} <= set(words)
+    assert not any(word.startswith(("benchmark", "out=")) or word in ("seed=9", "world.town=Gridley") for word in words)
+    with pytest.raises(UserError, match="thornby_99"):
+        drives_of(Benchmark("Thornby", UNSEEN, ids=("thornby_99",)), tmp_path, [])
+    with pytest.raises(UserError, match=r"nowhere\.xml"):
+        drives_of(Benchmark("Thornby", "nowhere.xml"), tmp_path, [])
+
+
+def test_only_results_of_the_very_same_drive_count(tmp_path: Path) -> None:
+    (drive,) = drives_of(Benchmark("Thornby", UNSEEN, ids=("thornby_03",)), tmp_path, ["link=off"])
+    assert not drive.is_done()
+    drive.folder.mkdir()
+    (drive.folder / "job.json").write_text(json.dumps({"overrides": list(drive.overrides)}))
+    assert not drive.is_done()  # begun, not finished
+    (drive.folder / "results.json").write_text("{}")
+    assert drive.is_done()
+    (other,) = drives_of(Benchmark("Thornby", UNSEEN, ids=("thornby_03",)), tmp_path, ["link=urban"])
+    assert not other.is_done()
+
+
+def test_summary() -> None:
+    def results(index: int, completion: float, infractions: dict[str, list[str]]) -> dict[str, object]:
+        return results_json([RouteRecord(index, f"r{index}", 300.0, 60.0, completion, infractions)], 1, ())
+
+    summary = summarise({
+        "a": results(0, 100.0, {}),
+        "b": results(1, 100.0, {"min_speed_infractions": ["slow"]}),
+        "c": results(2, 100.0, {"collisions_vehicle": ["bump"]}),
+        "d": results(3, 50.0, {}),
+    })  # fmt: skip
+    assert summary["success_rate"] == 0.5
+    assert summary["infractions"] == {"collisions_vehicle": 1, "min_speed_infractions": 1}
+    assert summary["driving_scores"]["c"] == pytest.approx(60.0)
+    low, high = summary["driving_score_interval"]
+    assert 50.0 <= low <= summary["driving_score"] <= high <= 100.0
+    assert summary["route_completion"] == pytest.approx(87.5)
+
+
+@pytest.mark.parametrize(("options", "told"), [({"seeds": [1, 1]}, "distinct"), ({"workers": 0}, "at least 1")])
+def test_impossible_benchmarks_are_told(options: dict[str, object], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        Benchmark.from_options(town="Thornby", routes=UNSEEN, **options)
