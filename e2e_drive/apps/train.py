@@ -96,7 +96,7 @@ def _evaluate(cfg: DictConfig, rig: CameraRig, console: Console) -> int:
     model.set_rig(rig)
     shards = _shards(cfg, model.config, 0, hold_out=False)[0]
     dataset = DriveDataset(shards, rig)
-    model = model.to(str(cfg.device)).to(memory_format=torch.channels_last)
+    model = model.to(str(cfg.device)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     metrics = evaluate(model, validation_batches(dataset, int(cfg.eval_samples), str(cfg.device)))
     _show(console, f"{cfg.eval} on {len(shards)} drives of {cfg.data}", metrics)
     write_json(Path(cfg.out) / "open_loop.json", metrics)
