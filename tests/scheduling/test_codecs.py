@@ -67,15 +67,15 @@ def tensors():
 
 def test_coarser_codecs_are_smaller_and_cost_more_quality(tensors):
     """`e2e_drive.bench.codecs` measures the table in `scheduling.codecs` along a drive; this holds its order."""
-    maps = {name: a for name, a in tensors.items() if a.dtype == np.float32 and a.nbytes > 50_000}
+    maps = {n: a for n, a in tensors.items() if a.dtype == np.float32 and a.nbytes > 50_000 and a.any()}
     images = {name: a for name, a in tensors.items() if a.dtype == np.uint8}
     assert len(maps) >= 5
-    assert len(images) == 3
+    assert len(images) == 4
     for ladder, arrays in ((("fp16", "int8", "int4"), maps), (("jpeg", "jpeg70", "jpeg50"), images)):
         for name, array in arrays.items():
             errors = [codec_error(codec, array) for codec in ladder]
             sizes = [len(CODECS[codec].encode(array)) for codec in ladder]
-            assert 0.0 < errors[0] < errors[1] < errors[2] < 0.15, name
+            assert 0.0 < errors[0] < errors[1] < errors[2] < 0.2, name
             assert array.nbytes > sizes[0] > sizes[1] > sizes[2], name
             prices = [CODECS[codec].quality_price_s for codec in ladder]
             assert prices == sorted(prices)
