@@ -56,10 +56,7 @@ class DepthBins:
 
 def project(camera: Camera, points: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
     """Points (..., 3) of the ego frame -> pixels (..., 2), and which of them the camera sees."""
-    optical_from_ego = np.linalg.inv(camera.ego_from_optical)
-    optical = points @ optical_from_ego[:3, :3].T + optical_from_ego[:3, 3]
-    depth = optical[..., 2]
-    pixels = (optical @ camera.intrinsics.T)[..., :2] / np.maximum(depth, _NEAREST_M)[..., None]
+    pixels, depth = camera.project(points, _NEAREST_M)
     inside = (pixels >= 0).all(-1) & (pixels < (camera.width, camera.height)).all(-1)
     return pixels, inside & (depth > _NEAREST_M)
 
@@ -76,9 +73,7 @@ def frustum_points(rig: CameraRig, bins: DepthBins, stride: int) -> FloatArray:
     """(N, count, 3) points of the ego frame. N pixels: through the feature maps in the rig's order, row by row."""
     points = []
     for camera, (rows, columns) in zip(rig.cameras, feature_shapes(rig, stride), strict=True):
-        v, u = np.meshgrid((np.arange(rows) + 0.5) * stride, (np.arange(columns) + 0.5) * stride, indexing="ij")
-        pixels = np.stack([u.ravel(), v.ravel(), np.ones(u.size)])
-        rays = (camera.ego_from_optical[:3, :3] @ np.linalg.inv(camera.intrinsics) @ pixels).T  # of z-depth 1
+        rays = camera.rays(rows, columns).reshape(-1, 3)
         points.append(rays[:, None] * bins.centres_m[:, None] + camera.ego_from_optical[:3, 3])
     return np.concatenate(points)
 

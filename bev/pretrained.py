@@ -23,14 +23,6 @@ _BLOCK = {
 _OUTSIDE_BLOCKS = {"_conv_stem": "conv_stem", "_bn0": "bn1"}  # what follows the blocks is not wanted
 
 
-def has_pretrained(name: str) -> bool:
-    """Whether weights for this backbone are at hand on this machine."""
-    try:
-        return _path_of(name) is not None
-    except ValueError:
-        return False
-
-
 def load_pretrained(body: nn.Module, name: str) -> None:
     """Fills a timm feature extractor; raises ValueError if no weights are at hand or they do not fit."""
     theirs = torch.load(_path_of(name), map_location="cpu", weights_only=True)

@@ -121,6 +121,29 @@ class Camera:
         out[:3, 3] = (self.x, self.y, self.z)
         return out
 
+    def to_optical(self, points: FloatArray) -> FloatArray:
+        """Points (..., 3) of the ego frame -> the optical frame."""
+        optical_from_ego = np.linalg.inv(self.ego_from_optical)
+        return points @ optical_from_ego[:3, :3].T + optical_from_ego[:3, 3]
+
+    def project(self, points: FloatArray, nearest_m: float = 1e-6) -> tuple[FloatArray, FloatArray]:
+        """Points (..., 3) of the ego frame -> pixels (..., 2) and depth along the optical axis (...,). What is nearer
+        than `nearest_m`, or behind, is projected as if it were so far."""
+        optical = self.to_optical(points)
+        depth = optical[..., 2]
+        return (optical @ self.intrinsics.T)[..., :2] / np.maximum(depth, nearest_m)[..., None], depth
+
+    def rays(self, rows: int, columns: int) -> FloatArray:
+        """(rows, columns, 3): how far one comes in the ego frame, along the ray through the middle of each cell of the
+        picture cut into so many, by a metre of depth along the optical axis."""
+        v, u = np.meshgrid(
+            (np.arange(rows) + 0.5) * self.height / rows,
+            (np.arange(columns) + 0.5) * self.width / columns,
+            indexing="ij",
+        )
+        optical = np.stack([u, v, np.ones_like(u)], axis=-1) @ np.linalg.inv(self.intrinsics).T
+        return optical @ self.ego_from_optical[:3, :3].T
+
 
 @dataclass(frozen=True)
 class CameraRig:

@@ -102,9 +102,5 @@ def _lens_of(camera: Camera) -> FloatArray:
 def ground_depths(camera: Camera, stride: int) -> FloatArray:
     """(2, h, w) for each feature pixel's ray: 4 / depth at which it meets flat ground (0 above the horizon, at most
     2), and how much it rises a metre of depth. Depth is measured along the optical axis."""
-    columns = (np.arange(camera.width // stride) + 0.5) * stride
-    rows = (np.arange(camera.height // stride) + 0.5) * stride
-    u, v = np.meshgrid(columns, rows)
-    optical = np.stack([u, v, np.ones_like(u)], axis=-1) @ np.linalg.inv(camera.intrinsics).T
-    rise = optical @ camera.ego_from_optical[2, :3]  # ego z a metre of depth
+    rise = camera.rays(camera.height // stride, camera.width // stride)[..., 2]
     return np.stack([np.clip(-4.0 * rise / camera.z, 0.0, 2.0), np.clip(rise, -1.0, 1.0)])

@@ -121,8 +121,7 @@ def _seen_by(
 ) -> FloatArray:
     """(B, P) whether a ray to a point of a box meets nothing before it enters that box (slab test)."""
     rows, columns = depth_m.shape
-    optical_from_ego = np.linalg.inv(camera.ego_from_optical)
-    optical = points @ optical_from_ego[:3, :3].T + optical_from_ego[:3, 3]
+    optical = camera.to_optical(points)
     distance = optical[..., 2]
     ahead = np.maximum(distance, NEAR_M)
     focal, size = camera.intrinsics[0, 0], (camera.width, camera.height)

@@ -18,7 +18,6 @@ STANDING_MPS = 0.2
 RAMP_M, SHORT_RAMP_M = 12.0, 6.5  # of the shift, out and back; the short one where we stand close already
 CLEAR_M = 2.5  # straight on beside both ends of the obstacle
 CLUSTER_M = 14.0  # obstacles as near to each other as this are passed in one go
-LOOK_M = 32.0
 LARGEST_SHIFT_M = 4.2
 
 

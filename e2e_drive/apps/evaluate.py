@@ -25,7 +25,7 @@ from carla_bridge.process import SessionError, WorldDied
 from carla_bridge.routes import Route, find_first_drive_route, load_routes, random_route
 from carla_bridge.session import Session
 from carla_bridge.surroundings import find_stop_signs
-from e2e_drive.apps.benchmark import Benchmark, routes_file, run_benchmark
+from e2e_drive.apps.benchmark import RESULTS, Benchmark, routes_file, run_benchmark
 from e2e_drive.apps.drivers import Driver, ExpertDriver, StackDriver
 from e2e_drive.apps.options import build, plain, rig_of, whole_number, world_of
 from e2e_drive.apps.recorder import LOG, TIMELINE, VIDEO, Recorder, Scene
@@ -34,7 +34,7 @@ from e2e_drive.report import machine, print_drive, versions, write_json, write_t
 from e2e_drive.scores import RULES, RouteRecord, results_json, results_text
 from e2e_drive.stack import DrivingStack, build_stack
 
-RESULTS, RUN = "results.json", "run.json"
+RUN = "run.json"
 CAMERA_PERIOD_S = 0.1
 _SENSORS = ("carla_camera", "carla_gnss", "carla_imu", "carla_speedometer")  # Leaderboard's names
 _CUT_OFF = {EXIT_INTERRUPTED: "Interrupted", EXIT_WORLD_DIED: "Simulation crashed"}

@@ -77,12 +77,8 @@ def _drive(cfg: DictConfig, frames: int, every: int) -> list[SensorFrame]:
 
 def _tensors(model: DrivingModel, frame: SensorFrame) -> dict[str, AnyArray]:
     """Every tensor of the network that a codec may carry, by name."""
-    values = network_inputs(frame) | model.first_state()
     with torch.inference_mode():
-        for stage in model.stages:
-            result = stage(*(values[name] for name in stage.inputs))
-            results = result if isinstance(result, (tuple, list)) else (result,)
-            values.update(zip(stage.outputs, results, strict=True))
+        values = model(network_inputs(frame) | model.first_state())
     arrays = {name: np.asarray(value) for name, value in values.items()}
     return {name: array for name, array in arrays.items() if array.nbytes > _SMALL_BYTES}
 

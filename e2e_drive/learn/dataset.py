@@ -5,7 +5,7 @@ Shapes:  B batch   M cameras   H, W image   h, w depth picture   R, K rows and c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ from planner.types import Light, Manoeuvre
 _STANDING_MPS, _GOING_MPS, _SLOWING_MPS = 0.2, 1.5, 0.7
 _AS_THEY_ARE = ("command", "motion")
 _LABELS = ("path", "waypoints", "target_speed", "manoeuvre", "light", "light_distance", "boxes", "futures")
+PICTURES = {"images": "image", "past_images": "past_image"}  # what the model calls them, camera by camera
 _BITS = ("bev", "known", "seen")
 
 
@@ -132,9 +133,15 @@ class DriveDataset:
             yield self.batch(chosen[start : start + batch_size], np.random.default_rng(start))
 
 
-def split_cameras(images: Tensor, cameras: Sequence[str], prefix: str = "image") -> dict[str, Tensor]:
-    """(B, M, H, W, 3) -> image[<camera>] (B, 3, H, W), channels last in memory as convolutions like it."""
-    return {f"{prefix}[{name}]": images[:, index].permute(0, 3, 1, 2) for index, name in enumerate(cameras)}
+def by_camera(batch: Mapping[str, Tensor], cameras: Sequence[str]) -> dict[str, Tensor]:
+    """The batch with its PICTURES (B, M, H, W, 3) as image[<camera>] and past_image[<camera>] (B, 3, H, W), channels
+    last in memory as convolutions like it."""
+    named = {name: tensor for name, tensor in batch.items() if name not in PICTURES}
+    for pictures, prefix in PICTURES.items():
+        if pictures in batch:
+            views = batch[pictures].permute(1, 0, 4, 2, 3)
+            named |= {f"{prefix}[{name}]": view for name, view in zip(cameras, views, strict=True)}
+    return named
 
 
 def _relative(then: np.ndarray, now: np.ndarray) -> np.ndarray:

@@ -11,9 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bev import BevClass, BoxKind, FloatArray
+from bev import BevClass, BevGrid, BoxKind, FloatArray
 from bev.heads import Agent
 from e2e_drive.scores.detection import AveragePrecision
+from planner.config import ModelConfig
+from planner.control import ControllerConfig
 from planner.model import DrivingModel
 from planner.types import (
     FUTURE_SPACING_S,
@@ -64,12 +66,12 @@ def evaluate(model: DrivingModel, batches: Iterable[Mapping[str, Tensor]]) -> di
             out = model(model.with_memory(batch))
             outputs = {name: tensor.float().cpu() for name, tensor in out.items() if name not in batch}
             labels = {name: tensor.cpu() for name, tensor in batch.items() if name.startswith("label_")}
-            _add_scene(tally, outputs, labels)
+            _add_scene(tally, outputs, labels, model.config)
             _add_driving(tally, outputs, labels)
     return _scene_metrics(tally) | _driving_metrics(tally)
 
 
-def _add_scene(tally: _Tally, out: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> None:
+def _add_scene(tally: _Tally, out: Mapping[str, Tensor], labels: Mapping[str, Tensor], config: ModelConfig) -> None:
     guess, truth = out["bev_segmentation"] > 0, labels["label_bev"].bool()
     seen, known = labels["label_seen"].bool(), labels["label_known"].bool()
     for row, mask in enumerate((seen, torch.ones_like(seen))):
@@ -78,17 +80,18 @@ def _add_scene(tally: _Tally, out: Mapping[str, Tensor], labels: Mapping[str, Te
         tally.union[row] += ((guess | truth) & masks).sum(dim=(0, 2, 3)).numpy()
     for found, boxes in zip(out["agent_boxes"].numpy(), labels["label_boxes"].numpy(), strict=True):
         for precision in tally.precision.values():
-            precision.add(found, _on_grid(boxes))
+            precision.add(found, _on_grid(boxes, config.grid))
     depth, depth_m = out["depth"], labels["label_depth"]
-    near = (depth_m > 0.5) & (depth_m < 49.0)
+    near = (depth_m > 0.5) & (depth_m < config.depth_bins.last_m)
     tally.keep(depth=((depth - depth_m).abs() / depth_m.clamp(min=0.5))[near])
     tally.keep(light=out["light_logits"].argmax(dim=1), label_light=labels["label_light"])
     tally.keep(light_distance=labels["label_light_distance"])
 
 
-def _on_grid(boxes: FloatArray) -> FloatArray:
+def _on_grid(boxes: FloatArray, grid: BevGrid) -> FloatArray:
     """Boxes out of the grid's reach are nobody."""
-    inside = (boxes[:, Agent.X] > -8) & (boxes[:, Agent.X] < 40) & (np.abs(boxes[:, Agent.Y]) < 24)
+    x, y = boxes[:, Agent.X], boxes[:, Agent.Y]
+    inside = (x > grid.x_min_m) & (x < grid.x_max_m) & (y > grid.y_min_m) & (y < grid.y_max_m)
     return np.where(inside[:, None], boxes, 0.0)
 
 
@@ -108,7 +111,7 @@ def _add_driving(tally: _Tally, out: Mapping[str, Tensor], labels: Mapping[str, 
         waypoints=(waypoints - truth).norm(dim=-1),
         speed_error=(probabilities @ classes - target).abs(),
         speed_hit=(probabilities.argmax(dim=1) == nearest).float(),
-        stop=probabilities[:, 0] > 0.4,
+        stop=probabilities[:, 0] > ControllerConfig.stop_probability,
         label_stop=target < _STOP_MPS,
         manoeuvre=out["manoeuvre_logits"].argmax(dim=1),
         label_manoeuvre=labels["label_manoeuvre"],

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from e2e_drive.errors import UserError
 from e2e_drive.learn.augment import augment
 from e2e_drive.learn.config import TrainConfig
-from e2e_drive.learn.dataset import DriveDataset, split_cameras
+from e2e_drive.learn.dataset import PICTURES, DriveDataset, by_camera
 from e2e_drive.learn.evaluation import evaluate
 from e2e_drive.learn.ranks import Ranks
 from planner.losses import LossConfig, two_hot_speed
@@ -140,10 +140,10 @@ class Trainer:
     def _batch(self, samples: np.ndarray, seed: int) -> dict[str, Tensor]:
         generator = torch.Generator().manual_seed(seed)
         batch = self.learn.batch(samples, np.random.default_rng(seed), self.config.forget)
-        for name, prefix in (("images", "image"), ("past_images", "past_image")):
+        for name in PICTURES:  # in this order, so that a step always draws the same
             if name in batch:
-                batch |= split_cameras(augment(batch.pop(name), generator), self.learn.cameras, prefix)
-        return {name: tensor.to(self.device) for name, tensor in batch.items()}
+                batch[name] = augment(batch[name], generator)
+        return {name: tensor.to(self.device) for name, tensor in by_camera(batch, self.learn.cameras).items()}
 
     def _blame(self, samples: np.ndarray, seed: int, terms: dict[str, Tensor]) -> str:
         """Which sample makes the loss infinite, if it is one alone."""
@@ -239,10 +239,7 @@ class Trainer:
 
 def validation_batches(validate: DriveDataset, at_most: int, device: str) -> Iterator[dict[str, Tensor]]:
     for batch in validate.in_order(16, at_most):
-        for name, prefix in (("images", "image"), ("past_images", "past_image")):
-            if name in batch:
-                batch |= split_cameras(batch.pop(name), validate.cameras, prefix)
-        yield {name: tensor.to(device) for name, tensor in batch.items()}
+        yield {name: tensor.to(device) for name, tensor in by_camera(batch, validate.cameras).items()}
 
 
 def weigh_classes(learn: DriveDataset, config: TrainConfig) -> LossConfig:

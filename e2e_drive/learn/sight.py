@@ -38,11 +38,7 @@ def _geometry(camera: Camera, grid: BevGrid, height: int, width: int) -> tuple[n
     """Picture rows just below the horizon; horizontal metres a metre of depth (rows, w); each cell's picture column, -1
     outside the field of view, and its distance from the camera."""
     scale = camera.width / width
-    u = (np.arange(width) + 0.5) * scale
-    v = (np.arange(height) + 0.5) * camera.height / height
-    uu, vv = np.meshgrid(u, v)
-    optical = np.stack([uu, vv, np.ones_like(uu)], axis=-1) @ np.linalg.inv(camera.intrinsics).T
-    rays = optical @ camera.ego_from_optical[:3, :3].T
+    rays = camera.rays(height, width)
     middle = rays[:, width // 2, 2]
     rows = np.flatnonzero((middle > _RISE[0]) & (middle < _RISE[1]))
     centres = grid.cell_centres() - (camera.x, camera.y)

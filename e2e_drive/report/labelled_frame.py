@@ -96,8 +96,7 @@ def box_corners(box: BoxLabel) -> FloatArray:
 
 def _line(canvas: Canvas, camera: Camera, scale: float, ends: FloatArray, colour: Colour) -> None:
     """A line in the ego frame, (2, 3), as far as it lies before the camera."""
-    optical_from_ego = np.linalg.inv(camera.ego_from_optical)
-    a, b = ends @ optical_from_ego[:3, :3].T + optical_from_ego[:3, 3]
+    a, b = camera.to_optical(ends)
     if max(a[2], b[2]) <= _NEAR_M:
         return
     if a[2] < _NEAR_M or b[2] < _NEAR_M:

@@ -41,15 +41,6 @@ def smooth_path(path: FloatArray, spacing_m: float = 0.5, start_m: float = 0.0) 
     return np.stack([np.convolve(padded[:, i], kernel, mode="valid") for i in range(2)], 1)
 
 
-def project(camera: Camera, points: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Ego-frame points (N, 3) -> pixels (N, 2) and distance along the optical axis (N,)."""
-    optical_from_ego = np.linalg.inv(camera.ego_from_optical)
-    optical = points @ optical_from_ego[:3, :3].T + optical_from_ego[:3, 3]
-    depth = np.maximum(optical[:, 2], 1e-6)
-    homogeneous = optical @ camera.intrinsics.T
-    return homogeneous[:, :2] / depth[:, None], optical[:, 2]
-
-
 def draw_camera(out: ImageArray, picture: ImageArray, camera: Camera, path: FloatArray | None, braking: bool) -> None:
     """The camera's picture, scaled to `out`, with the path as a translucent ribbon that fades with distance."""
     height, width = out.shape[:2]
@@ -67,7 +58,7 @@ def draw_camera(out: ImageArray, picture: ImageArray, camera: Camera, path: Floa
     sides = []
     for sign in (1.0, -1.0):
         edge = centre + sign * _RIBBON_HALF_WIDTH_M * normal
-        sides.append(project(camera, np.column_stack([edge, np.full(len(edge), 0.02)])))
+        sides.append(camera.project(np.column_stack([edge, np.full(len(edge), 0.02)])))
     visible = (sides[0][1] > _NEAR_M) & (sides[1][1] > _NEAR_M)
     if visible.sum() < 2:
         return

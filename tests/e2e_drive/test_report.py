@@ -11,7 +11,6 @@ import pytest
 from bev import BevGrid, Camera, Command, RouteHint
 from e2e_drive.report import Moment, Tally, VideoWriter, View
 from e2e_drive.report.dashboard import Dashboard
-from e2e_drive.report.scene import project
 from scheduling.types import LinkGeometry, LinkState, Place, Schedule, Span, Timeline
 
 CAMERA = Camera("dash", 96, 54, 1.2, 0.6, 0.0, 1.5)
@@ -72,7 +71,7 @@ def test_the_dashboard_shows_what_it_is_told() -> None:
 
 def test_projection_agrees_with_geometry_by_hand() -> None:
     """Straight ahead, level camera: a point on the ground d metres ahead lies f * h / d below the centre."""
-    pixels, depth = project(CAMERA, np.array([[10.6, 0.0, 0.0], [20.6, 2.0, 1.5]]))
+    pixels, depth = CAMERA.project(np.array([[10.6, 0.0, 0.0], [20.6, 2.0, 1.5]]))
     focal = CAMERA.width / (2.0 * np.tan(CAMERA.fov_rad / 2.0))
     np.testing.assert_allclose(depth, [10.0, 20.0])
     np.testing.assert_allclose(pixels, [[48.0, 27.0 + focal * 0.15], [48.0 - focal * 0.1, 27.0]])

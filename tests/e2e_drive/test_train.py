@@ -14,7 +14,7 @@ from bev.heads import Agent
 from e2e_drive.errors import UserError
 from e2e_drive.learn.augment import augment
 from e2e_drive.learn.config import TrainConfig
-from e2e_drive.learn.dataset import Balance, DriveDataset, split_cameras
+from e2e_drive.learn.dataset import Balance, DriveDataset, by_camera
 from e2e_drive.learn.evaluation import evaluate
 from e2e_drive.learn.loop import CHECKPOINT_FILE, WEIGHTS_FOLDER, Trainer, validation_batches
 from e2e_drive.learn.sample import BOXES, Sample
@@ -107,7 +107,7 @@ def make_trainer(dataset: DriveDataset, out: Path, **changes: object) -> Trainer
 
 def test_a_shard_gives_back_what_went_in(dataset: DriveDataset) -> None:
     batch, sample = dataset.batch(np.array([31, 4]), np.random.default_rng(0)), toy_sample(31)
-    images = split_cameras(batch["images"], RIG.names)
+    images = by_camera(batch, RIG.names)
     assert np.array_equal(images["image[tele]"][0].permute(1, 2, 0).numpy(), sample.images["tele"])
     assert np.array_equal(batch["label_bev"][0].numpy(), sample.bev)
     np.testing.assert_allclose(batch["label_path"][0].numpy(), sample.path, rtol=1e-6)

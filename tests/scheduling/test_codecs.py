@@ -56,12 +56,8 @@ def tensors():
     frame = SensorFrame(
         0, 0.0, pictures, model.config.rig, EgoMotion(5.0, 0.0, Pose2D(0, 0, 0)), RouteHint(Command.FOLLOW, 60.0)
     )
-    values = network_inputs(frame) | model.first_state()
     with torch.inference_mode():
-        for stage in model.stages:
-            result = stage(*(values[name] for name in stage.inputs))
-            results = result if isinstance(result, (tuple, list)) else (result,)
-            values.update(zip(stage.outputs, results, strict=True))
+        values = model(network_inputs(frame) | model.first_state())
     return {name: np.asarray(value) for name, value in values.items()}
 
 
