@@ -149,7 +149,7 @@ def _drive(
     criteria = Criteria(route, session.stop_lines, LaneCheck(session.map), stop_signs=signs)
     grid = BevGrid() if stack is None else stack.model.config.grid
     scene = Scene(f"{route.name}, seed {cfg.seed}", route.length_m, camera, round(1.0 / CAMERA_PERIOD_S), grid)
-    about = {"config": OmegaConf.to_yaml(cfg, resolve=True), "seed": str(cfg.seed), "route": route.name,
+    about = {"config": OmegaConf.to_yaml(cfg), "seed": str(cfg.seed), "route": route.name,
              "server": session.server_version, "revision": git_revision(), "frame_period_s": str(CAMERA_PERIOD_S),
              "weights_sha256": "" if stack is None else file_sha256(weights_folder(str(cfg.weights)) / WEIGHTS_FILE),
              **{f"version.{k}": v for k, v in versions().items()}}  # fmt: skip
