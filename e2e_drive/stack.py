@@ -35,9 +35,9 @@ __all__ = ["DeadlineConfig", "DrivingStack", "StepRecord", "build_stack", "weigh
 @dataclass(frozen=True)
 class StepRecord:
     """All that happened in one step, for logs and eyes. schedule, timeline, outputs: of this step's images, None
-    without any. payloads: what its tensors weighed when they left their tier. trajectory: the one in use, None before the
-    first is ready; is_new: since this step. answer: what this step's images led to, None if to nothing; in use from
-    when it is ready."""
+    without any. trajectory: the one in use, None before the first is ready; is_new: since this step. payloads: what
+    tensors weighed when they left their tier. answer: what this step's images led to, None if to nothing; it is in use
+    from when it is ready."""
 
     frame: SensorFrame
     geometry: LinkGeometry

@@ -93,7 +93,9 @@ def _schedule(cfg: DictConfig, recording: Recording, config: DictConfig) -> int:
                 "frame_id": o.frame_id,
                 "capture_s": o.timeline.capture_s,
                 "latency_s": "" if o.timeline.latency_s is None else o.timeline.latency_s,
-                "recorded_latency_s": "" if o.recorded is None or o.recorded.latency_s is None else o.recorded.latency_s,
+                "recorded_latency_s": ""
+                if o.recorded is None or o.recorded.latency_s is None
+                else o.recorded.latency_s,
                 "deadline_s": o.deadline_s,
                 "used_fallback": int(o.timeline.used_fallback),
                 "places": " ".join(place.name for place in o.schedule.place),
@@ -147,7 +149,9 @@ def _without_pictures(found: Iterator[Step]) -> Iterator[Step]:
 
 def _say_missing(recording: Recording, last_s: float, count: int) -> None:
     if count == 0:
-        raise UserError(f"{recording.path}: not one whole tick ({recording.end.broken_bytes} bytes are no whole record)")
+        raise UserError(
+            f"{recording.path}: not one whole tick ({recording.end.broken_bytes} bytes are no whole record)"
+        )
     missing = recording.missing(last_s)
     if missing:
         print(missing, file=sys.stderr)

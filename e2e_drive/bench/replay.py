@@ -105,7 +105,9 @@ def _recording_cost(config: ReplayBenchConfig, rig: CameraRig, coding: str) -> d
 def picture(rng: np.random.Generator, height: int, width: int) -> ImageArray:
     """(height, width, 3): slopes of brightness, some boxes, and a sensor's noise of about one step."""
     v, u = np.mgrid[0:height, 0:width] / float(height)
-    shade: FloatArray = 90.0 + 60.0 * v[..., None] * rng.uniform(0.5, 1.5, 3) + 20.0 * u[..., None] * rng.uniform(-1, 1, 3)
+    shade: FloatArray = (
+        90.0 + 60.0 * v[..., None] * rng.uniform(0.5, 1.5, 3) + 20.0 * u[..., None] * rng.uniform(-1, 1, 3)
+    )
     for _ in range(12):
         y, x = int(rng.integers(0, height - 8)), int(rng.integers(0, width - 8))
         shade[y : y + int(rng.integers(6, 40)), x : x + int(rng.integers(6, 60))] = rng.uniform(20, 230, 3)

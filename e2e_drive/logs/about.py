@@ -42,9 +42,7 @@ def graph_of_record(record: Mapping[str, str]) -> StageGraph:
 
 
 def _stage_of(values: Mapping[str, Any]) -> StageNode:
-    return StageNode(
-        values["name"], tuple(values["inputs"]), tuple(values["outputs"]), StageCost(**values["cost"])
-    )
+    return StageNode(values["name"], tuple(values["inputs"]), tuple(values["outputs"]), StageCost(**values["cost"]))
 
 
 def git_revision() -> str:

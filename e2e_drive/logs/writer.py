@@ -50,7 +50,9 @@ class DriveLog:
         """Outlines of the lanes that may be driven on, name -> (N, 2) in the world. Once."""
         self._write("/map", fg.lanes_message(lanes, time_s), time_s)
 
-    def place(self, pose: Pose2D, z_m: float, latitude_longitude_deg: tuple[float, float] | None, time_s: float) -> None:
+    def place(
+        self, pose: Pose2D, z_m: float, latitude_longitude_deg: tuple[float, float] | None, time_s: float
+    ) -> None:
         """Where the car really is, for viewers."""
         self._write("/tf", fg.ego_transform_message(pose, z_m, time_s), time_s)
         self._write("/pose", fg.pose_in_frame_message(pose, z_m, time_s), time_s)

@@ -13,7 +13,7 @@ from yaml import YAMLError
 
 from bev import CameraRig, Command, EgoMotion, FloatArray, RouteHint, SensorFrame
 from e2e_drive.errors import UserError
-from e2e_drive.logs import Entry, EgoTruth, LogEnd, RoadUser, read_drive, read_end, read_metadata
+from e2e_drive.logs import EgoTruth, Entry, LogEnd, RoadUser, read_drive, read_end, read_metadata
 from e2e_drive.logs.about import GRAPH, RIG, RUN, graph_of_record, rig_of_record
 from e2e_drive.logs.messages import geometry_of
 from e2e_drive.logs.reader import CAMERA_PREFIX

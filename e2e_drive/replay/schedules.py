@@ -56,7 +56,9 @@ class ScheduleReplay:
         """latency_*: over frames that were answered; differing_frames: whose timeline is not the recorded one."""
         outcomes = self.outcomes
         answered = [1e3 * o.timeline.latency_s for o in outcomes if o.timeline.latency_s is not None]
-        found = {f"latency_p{p}_ms": float(np.percentile(answered, p)) if answered else float("nan") for p in (50, 95, 99)}
+        found = {
+            f"latency_p{p}_ms": float(np.percentile(answered, p)) if answered else float("nan") for p in (50, 95, 99)
+        }
         count = max(len(outcomes), 1)
         remote = sum(any(place != Place.CAR for place in o.schedule.place) for o in outcomes)
         return found | {

@@ -26,9 +26,13 @@ EGO_HALF_M = (2.45, 0.92)  # half length and width of the car (Lincoln MKZ)
 TTC_S = 0.9  # looked ahead at every pose; NAVSIM: 0.95 s in steps of 0.3 s
 STANDING_MPS = 0.1
 SHORT_M = 5.0  # with less to be driven, progress says nothing (NAVSIM)
-# Bounds of comfort (Bench2Drive, after NAVSIM and nuPlan): longitudinal acceleration low and high, lateral, jerk
-# of both, longitudinal jerk, yaw acceleration, yaw rate; m, s, rad.
-_LONGITUDINAL, _LATERAL, _JERK, _LONGITUDINAL_JERK, _YAW_ACCELERATION, _YAW_RATE = (-4.05, 2.40), 4.89, 8.37, 4.13, 1.93, 0.95
+# Bounds of comfort (Bench2Drive, after NAVSIM and nuPlan)
+_LONGITUDINAL_MPS2 = (-4.05, 2.40)
+_LATERAL_MPS2 = 4.89
+_JERK_MPS3 = 8.37
+_LONGITUDINAL_JERK_MPS3 = 4.13
+_YAW_ACCELERATION_RPS2 = 1.93
+_YAW_RATE_RPS = 0.95
 
 
 @dataclass(frozen=True)
@@ -180,11 +184,11 @@ def _is_comfortable(ego: FloatArray) -> bool:
     yaw_rate = np.gradient(ego[:, 2], STEP_S)
     longitudinal = (acceleration * along).sum(1)
     return bool(
-        (longitudinal > _LONGITUDINAL[0]).all()
-        and (longitudinal < _LONGITUDINAL[1]).all()
-        and (np.abs((acceleration * across).sum(1)) < _LATERAL).all()
-        and (np.hypot(*jerk.T) < _JERK).all()
-        and (np.abs((jerk * along).sum(1)) < _LONGITUDINAL_JERK).all()
-        and (np.abs(np.gradient(yaw_rate, STEP_S)) < _YAW_ACCELERATION).all()
-        and (np.abs(yaw_rate) < _YAW_RATE).all()
+        (longitudinal > _LONGITUDINAL_MPS2[0]).all()
+        and (longitudinal < _LONGITUDINAL_MPS2[1]).all()
+        and (np.abs((acceleration * across).sum(1)) < _LATERAL_MPS2).all()
+        and (np.hypot(*jerk.T) < _JERK_MPS3).all()
+        and (np.abs((jerk * along).sum(1)) < _LONGITUDINAL_JERK_MPS3).all()
+        and (np.abs(np.gradient(yaw_rate, STEP_S)) < _YAW_ACCELERATION_RPS2).all()
+        and (np.abs(yaw_rate) < _YAW_RATE_RPS).all()
     )

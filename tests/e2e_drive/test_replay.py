@@ -16,7 +16,7 @@ from e2e_drive.cli import main
 from e2e_drive.errors import UserError
 from e2e_drive.logs import read_drive
 from e2e_drive.replay import open_recording
-from e2e_drive.replay.exact import difference, same_stack, steps
+from e2e_drive.replay.exact import Step, difference, same_stack, steps
 from e2e_drive.replay.schedules import replay_schedules
 
 TICKS = 12
@@ -54,16 +54,14 @@ def test_another_picture_is_noticed(log: Path) -> None:
     """One grey level in one pixel of one camera."""
     recording = open_recording(log)
     stack = same_stack(recording, recording.config)
-    differing = []
+    found = []
     for tick in recording.ticks():
-        if tick.frame.images is not None:
-            image = next(iter(tick.frame.images.values()))
+        for image in list((tick.frame.images or {}).values())[:1]:
             image[64, 128, 1] ^= 1
-        stack.step(tick.frame, tick.geometry)  # type: ignore[arg-type]
+        stack.step(tick.frame, geometry_at(tick.frame.frame_id))
         assert stack.last is not None
-        if tick.schedule is not None and tick.timeline is not None and stack.last.answer is not None:
-            differing.append(tick)
-    assert differing
+        found.append(difference(Step(tick, stack.last)))
+    assert any(found)
 
 
 def test_schedules_alone_are_those_of_the_drive(log: Path) -> None:
@@ -117,17 +115,13 @@ def test_a_log_cut_at_any_byte_gives_every_whole_tick_before(log: Path, tmp_path
     length = int(share * (len(whole) - 1))
     cut.write_bytes(whole[:length])
     ends = [m for m in _control_ends(log) if m <= length]
-    try:
-        recording = open_recording(cut)
-    except UserError as error:
-        assert not ends
-        assert "\n" not in str(error)
+    if not ends:  # perhaps not even the metadata
         return
+    recording = open_recording(cut)
     ticks = list(recording.ticks(pictures=False))
     assert [tick.frame.frame_id for tick in ticks] == list(range(len(ticks)))
-    assert len(ticks) >= len(ends) - 1
-    if ticks:
-        assert "ends abruptly: whole up to" in recording.missing(ticks[-1].frame.time_s)
+    assert len(ticks) == len(ends)
+    assert "ends abruptly: whole up to" in recording.missing(ticks[-1].frame.time_s)
 
 
 _ENDS: dict[Path, list[int]] = {}
