@@ -1,7 +1,7 @@
 """How fast recorded schedules are replayed on one core, and what recording costs.
 
-The drive is made up (the world and the network take no part in either figure): the graph of the network that drives, the
-usual link and computers, a car that passes roadside units; its pictures are smooth shapes with noise, as a camera's are.
+The drive is made up (the world and the network take no part in either figure): the graph of the network that drives,
+the usual link and computers, a car that passes roadside units; its pictures are smooth shapes with a sensor's noise.
 """
 
 from __future__ import annotations

@@ -178,7 +178,8 @@ def _records(path: Path) -> Iterator[Any]:
 
 
 def _end_of_last_whole_record(file: IO[bytes], size: int) -> tuple[int, bool]:
-    """(position, whether the whole file ends there in order). Hops from record to record (opcode u8, length u64) without reading them. file stands behind the magic."""
+    """(position, whether the file ends there in order). Hops from record to record (opcode u8, length u64) without
+    reading them. file stands behind the magic."""
     end = file.tell()
     while True:
         header = file.read(9)

@@ -1,10 +1,10 @@
 """No network runs: recorded stage costs, payloads and radio geometry through a policy, a computer or a link.
 
-What is not changed is as it was: the same dispatcher decides and the same executor accounts, so with nothing changed the
-latencies are those of the drive. The car's way through the world is the recorded one, whatever comes of a schedule.
+What is not changed is as it was: the same dispatcher decides and the same executor accounts, so with nothing changed
+the latencies are those of the drive. The car's way through the world is the recorded one, whatever a schedule does.
 
-Payloads: a tensor that left its tier in the recorded frame weighs what it weighed; one that did not weighs its mean over
-the recording with that codec, else what the codec nominally makes of it.
+Payloads: a tensor that left its tier in the recorded frame weighs what it weighed; one that did not weighs its mean
+over the recording with that codec, else what the codec nominally makes of it.
 """
 
 from __future__ import annotations

@@ -45,8 +45,8 @@ def test_whoever_drives_into_somebody_gets_nothing() -> None:
 def test_being_hit_from_behind_is_not_to_blame() -> None:
     chaser = np.full((MOMENTS, 1, 5), np.nan)
     chaser[:, 0] = [(-12.0 + 1.6 * i, 0.0, 0.0, 4.5, 1.8) for i in range(MOMENTS)]
-    chaser[20:] = np.nan  # it stays behind the rear until then
-    assert score_plan(straight(8.0), straight(8.0), chaser[:], LANE).no_collision == 1.0
+    chaser[11:] = np.nan  # it touches, and its middle is still behind our rear
+    assert score_plan(straight(8.0), straight(8.0), chaser, LANE).no_collision == 1.0
 
 
 def test_too_near_for_a_second_is_no_collision_yet() -> None:
