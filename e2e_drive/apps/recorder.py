@@ -99,7 +99,7 @@ class Recorder:
                 self._sum_up(record.schedule, record.timeline)
             if record.is_new and record.trajectory is not None:
                 log.trajectory(record.trajectory, time_s)
-                log.path(path_from_here(record.trajectory, frame.ego), time_s)
+                log.planned_path(path_from_here(record.trajectory, frame.ego), time_s)
         for infraction in infractions:
             log.infraction(InfractionNote(infraction.kind.value, infraction.detail), infraction.time_s)
         trajectory = record.trajectory if record is not None else None

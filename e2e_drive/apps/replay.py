@@ -118,8 +118,9 @@ def _golden(cfg: DictConfig, recording: Recording, config: DictConfig) -> int:
     path = Path(cfg.golden)
     before = None if cfg.refresh else read_reference(path)
     about = {"log": recording.path.name, "weights_sha256": recording.about.get("weights_sha256", "")}
-    now = reference_of(_with_bar(steps(recording, same_stack(recording, config))), about)
-    _say_missing(recording, 0.05 * len(now["ticks"]), len(now["ticks"]))
+    found_now = list(_without_pictures(_with_bar(steps(recording, same_stack(recording, config)))))
+    _say_missing(recording, found_now[-1].tick.frame.time_s if found_now else 0.0, len(found_now))
+    now = reference_of(found_now, about)
     if before is None:
         write_reference(path, now)
         print(f"{path}: {len(now['ticks'])} ticks, written anew")
@@ -137,7 +138,7 @@ _MODES = {"exact": _exact, "model": _model, "schedule": _schedule, "golden": _go
 
 
 def _with_bar(found: Iterator[Step]) -> Iterator[Step]:
-    return iter(tqdm(found, unit="tick", desc="replay", mininterval=0.5, dynamic_ncols=True, leave=False))
+    return iter(tqdm(found, unit="tick", desc="replay", mininterval=0.5, dynamic_ncols=True, leave=False, disable=None))
 
 
 def _without_pictures(found: Iterator[Step]) -> Iterator[Step]:

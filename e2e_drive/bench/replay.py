@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from hydra import compose
 from omegaconf import DictConfig
 
 from bev import CameraRig, Command, EgoMotion, FloatArray, ImageArray, Pose2D, RouteHint, SensorFrame
@@ -24,6 +25,7 @@ from planner import Control
 from scheduling import LinkGeometry, StageGraph
 
 TICK_S = 0.05
+POLICIES = ("local_only", "jpeg_remote", "edge_only")  # beside the drive's own, to tell what deciding takes
 _UNITS_APART_M, _UNIT_SIDE_M = 150.0, 12.0
 
 
@@ -51,10 +53,15 @@ def run(config: ReplayBenchConfig, drive: DictConfig, rig: CameraRig, graph: Sta
         read_s = time.perf_counter() - began
     else:
         recording, ticks, read_s = _made_up(drive, rig, graph), made_up_ticks(config.frames, rig, config.seed), 0.0
-    replay_schedules(recording, ticks[:40], drive)  # compiles
-    result = replay_schedules(recording, ticks, drive)
-    rows = [{"what": "schedule replay", **result.summary(), "read_s": read_s}]
-    metrics = {"schedule_frames_per_s": result.frames_per_s}
+    rows, metrics = [], {}
+    for name in (str(drive.scheduler._target_).split(".")[-2], *POLICIES):
+        options = drive.copy()
+        if rows:
+            options.scheduler = compose("evaluate", [f"scheduler={name}"]).scheduler
+        replay_schedules(recording, ticks[:40], options)  # compiles
+        result = replay_schedules(recording, ticks, options)
+        rows.append({"scheduler": name, **result.summary(), "read_s": read_s})
+        metrics["schedule_frames_per_s" if len(rows) == 1 else f"schedule_frames_per_s_{name}"] = result.frames_per_s
     for coding in (PNG, JPEG):
         cost = _recording_cost(config, rig, coding)
         metrics |= {f"recording_{coding}_{name}": value for name, value in cost.items()}

@@ -63,7 +63,7 @@ class DriveLog:
         """All others as they really are."""
         self._write("/users", fg.users_message(users, time_s), time_s)
 
-    def path(self, path: FloatArray, time_s: float) -> None:
+    def planned_path(self, path: FloatArray, time_s: float) -> None:
         """(N, 2) in the ego frame of that time: what is being driven along, for viewers."""
         self._write("/path", fg.path_message(path, time_s), time_s)
 

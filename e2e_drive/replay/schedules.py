@@ -46,11 +46,11 @@ class Outcome:
 @dataclass(frozen=True)
 class ScheduleReplay:
     outcomes: tuple[Outcome, ...]
-    wall_s: float  # of the replay alone, without reading the log
+    spent_s: float  # on one core by the replay alone, without reading the log
 
     @property
     def frames_per_s(self) -> float:
-        return len(self.outcomes) / max(self.wall_s, 1e-9)
+        return len(self.outcomes) / max(self.spent_s, 1e-9)
 
     def summary(self) -> dict[str, float]:
         """latency_*: over frames that were answered; differing_frames: whose timeline is not the recorded one."""
@@ -80,9 +80,9 @@ def replay_schedules(recording: Recording, ticks: Sequence[Tick], config: DictCo
     edge, cloud, link, deadline or seed."""
     if recording.graph is None:
         raise UserError(f"{recording.path} was not driven by the stack: it holds no stage costs")
-    began = time.perf_counter()
+    began = time.process_time()
     outcomes = _run(ticks, recording.graph, config, recording.frame_period_s)
-    return ScheduleReplay(tuple(outcomes), time.perf_counter() - began)
+    return ScheduleReplay(tuple(outcomes), time.process_time() - began)
 
 
 def _run(ticks: Sequence[Tick], graph: StageGraph, config: DictConfig, period_s: float) -> list[Outcome]:

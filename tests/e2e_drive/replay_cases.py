@@ -63,5 +63,5 @@ def write_tick(log: DriveLog, stack: DrivingStack, frame: SensorFrame, images: s
         log.timeline(record.timeline, time_s)
     if record.is_new and record.trajectory is not None:
         log.trajectory(record.trajectory, time_s)
-        log.path(record.trajectory.path, time_s)
+        log.planned_path(record.trajectory.path, time_s)
     log.control(record.control, -1 if record.trajectory is None else record.trajectory.frame_id, time_s)
