@@ -78,7 +78,7 @@ def _model(cfg: DictConfig, recording: Recording, config: DictConfig) -> int:
     found = summary(rows)
     _write_rows(Path(cfg.out) / "frames.csv", [asdict(row) for row in rows])
     _write(cfg, found)
-    _show(f"{config.weights} on {recording.path}", found)
+    _show(f"{config.weights} on {recording.path.name}", found)
     return 0
 
 
@@ -108,7 +108,7 @@ def _schedule(cfg: DictConfig, recording: Recording, config: DictConfig) -> int:
     )
     found = result.summary()
     _write(cfg, found)
-    _show(f"schedules of {recording.path}", found)
+    _show("schedules", found)
     return 0
 
 

@@ -93,9 +93,15 @@ def read_end(path: Path) -> LogEnd:
     return LogEnd(is_whole, size - end, until_s)
 
 
-def read_metadata(path: Path) -> dict[str, dict[str, str]]:
-    """All metadata records, by name."""
-    return {record.name: dict(record.metadata) for record in _records(path) if isinstance(record, Metadata)}
+def read_metadata(path: Path, *, head: bool = False) -> dict[str, dict[str, str]]:
+    """Metadata records by name: all of them, or those that stand before the first message."""
+    found = {}
+    for record in _records(path):
+        if head and isinstance(record, Message):
+            break
+        if isinstance(record, Metadata):
+            found[record.name] = dict(record.metadata)
+    return found
 
 
 def read_run(path: Path) -> dict[str, str]:
@@ -110,7 +116,7 @@ def read_drive(path: Path, topics: frozenset[str] | None = None) -> Iterator[Ent
     schemas: dict[int, Schema] = {}
     channels: dict[int, Channel] = {}
     decoders = DecoderFactory()
-    decoder_of: dict[int, Any] = {}
+    decoder_of: dict[int, Callable[[bytes], Any]] = {}
     for record in _records(path):
         if isinstance(record, Schema):
             schemas[record.id] = record
@@ -123,9 +129,9 @@ def read_drive(path: Path, topics: frozenset[str] | None = None) -> Iterator[Ent
             decode = decoder_of.get(channel.id)
             if decode is None:
                 _check_schema(path, channel, schemas.get(channel.schema_id))
-                decode = decoder_of[channel.id] = decoders.decoder_for(
-                    channel.message_encoding, schemas[channel.schema_id]
-                )
+                decode = decoders.decoder_for(channel.message_encoding, schemas[channel.schema_id])
+                assert decode is not None
+                decoder_of[channel.id] = decode
             message = _decoded(path, channel.topic, record, decode)
             time_s = round(record.log_time / 1e9, 9)
             yield Entry(channel.topic, time_s, _convert(path, channel.topic, record.log_time, message), message)

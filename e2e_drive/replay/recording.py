@@ -138,7 +138,7 @@ def open_recording(path: Path) -> Recording:
     """Raises UserError for what is no log of a drive."""
     if not path.is_file():
         raise UserError(f"log={path}: no such file")
-    records = read_metadata(path)
+    records = read_metadata(path, head=True)
     if RUN not in records or "config" not in records[RUN]:
         raise UserError(f"{path} holds no drive: it does not say how it was recorded (metadata 'run' with 'config')")
     if RIG not in records:

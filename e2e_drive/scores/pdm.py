@@ -13,11 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import shapely
 from scipy.interpolate import CubicSpline
 
 from bev import FloatArray
 from planner.types import WAYPOINT_SPACING_S, WAYPOINTS
+
+Bools = npt.NDArray[np.bool_]
 
 HORIZON_S = WAYPOINTS * WAYPOINT_SPACING_S
 STEP_S = 0.1
@@ -92,7 +95,7 @@ def mean_scores(scores: list[PlanScore]) -> Mapping[str, float]:
     return {n: float(np.nanmean(c)) if len(c) and not np.isnan(c).all() else float("nan") for n, c in columns.items()}
 
 
-def boxes_overlap(a: FloatArray, b: FloatArray) -> FloatArray:
+def boxes_overlap(a: FloatArray, b: FloatArray) -> Bools:
     """(..., 5) x, y, yaw, length, width each -> (...) whether the rectangles overlap: no axis separates them."""
     apart = np.zeros(np.broadcast_shapes(a.shape[:-1], b.shape[:-1]), dtype=bool)
     gap = b[..., :2] - a[..., :2]
@@ -125,11 +128,11 @@ def _is_to_blame(ego: FloatArray, users: FloatArray) -> bool:
     return bool((hits & moving & ~_is_behind(ego, users[: len(ego)])).any())
 
 
-def _is_behind(ego: FloatArray, users: FloatArray) -> FloatArray:
+def _is_behind(ego: FloatArray, users: FloatArray) -> Bools:
     """(P, U) whether the other's centre lies behind the ego's rear."""
     delta = users[..., :2] - ego[:, None, :2]
     ahead = delta[..., 0] * np.cos(ego[:, None, 2]) + delta[..., 1] * np.sin(ego[:, None, 2])
-    behind: FloatArray = ahead < -EGO_HALF_M[0]
+    behind: Bools = ahead < -EGO_HALF_M[0]
     return behind
 
 
