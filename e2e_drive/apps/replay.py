@@ -49,7 +49,9 @@ def config_of(cfg: DictConfig, recording: Recording) -> DictConfig:
         if value is not None:
             # a group unresolved: it takes the drive's seed, as in `evaluate`
             config[name] = OmegaConf.create(OmegaConf.to_container(value)) if name in _GROUPS else value
-    return OmegaConf.create(OmegaConf.to_container(config, resolve=True))
+    resolved = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
+    assert isinstance(resolved, DictConfig)
+    return resolved
 
 
 def _exact(cfg: DictConfig, recording: Recording, config: DictConfig) -> int:

@@ -53,7 +53,8 @@ def run(config: ReplayBenchConfig, drive: DictConfig, rig: CameraRig, graph: Sta
         read_s = time.perf_counter() - began
     else:
         recording, ticks, read_s = _made_up(drive, rig, graph), made_up_ticks(config.frames, rig, config.seed), 0.0
-    rows, metrics = [], {}
+    rows: list[dict[str, Any]] = []
+    metrics: dict[str, float] = {}
     for name in (str(drive.scheduler._target_).split(".")[-2], *POLICIES):
         options = drive.copy()
         if rows:
@@ -71,14 +72,16 @@ def run(config: ReplayBenchConfig, drive: DictConfig, rig: CameraRig, graph: Sta
 def made_up_ticks(frames: int, rig: CameraRig, seed: int) -> list[Tick]:
     """Past a roadside unit every 150 m, some of the time behind other vehicles."""
     rng = np.random.default_rng([seed, 0xBE9C])
-    ticks, x = [], 0.0
+    ticks: list[Tick] = []
+    x, blockers = 0.0, 0
     for i in range(2 * frames):
         time_s = round(i * TICK_S, 6)
         speed = 6.0 + 4.0 * float(np.sin(time_s / 7.0))
         x += speed * TICK_S
         unit, along = divmod(x, _UNITS_APART_M)
         distance = float(np.hypot(along - _UNITS_APART_M / 2.0, _UNIT_SIDE_M))
-        blockers = int(rng.poisson(0.3)) if i % 20 == 0 or not ticks else ticks[-1].geometry.blocking_vehicles  # type: ignore[union-attr]
+        if i % 20 == 0:
+            blockers = int(rng.poisson(0.3))
         geometry = LinkGeometry(int(unit), distance, distance < 60.0, blockers, speed_mps=speed)
         frame = SensorFrame(
             i, time_s, {} if i % 2 == 0 else None, rig, EgoMotion(speed, 0.0, Pose2D(x, 0.0, 0.0)),
