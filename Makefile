@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.installed
 SEED   ?= 0
 ARGS   ?=
 
-.PHONY: setup drive world test test-slow oracle soak fuzz stranger lint bench figures collect train train-little clean
+.PHONY: setup drive world test test-slow oracle soak fuzz stranger golden golden-refresh lint bench figures collect train train-little clean
 
 setup: $(STAMP)
 
@@ -44,11 +44,23 @@ fuzz: $(STAMP)  ## 100,000 mutated requests and 10,000 mutated subscriptions bes
 stranger: $(STAMP)  ## a script of plain `import carla`: 50 vehicles, 30 walkers, 7 sensors, 600 ticks in every town
 	$(BIN)/python -m pytest -m slow tests/conformance/test_plain_script.py -s $(ARGS)
 
+GOLDEN := tests/golden
+golden: $(STAMP)  ## a shipped drive of 20 s through the stack: fails on any change of what comes out
+	$(BIN)/e2e-drive replay mode=golden log=$(GOLDEN)/drive.mcap golden=$(GOLDEN)/reference.json $(ARGS)
+
+# Deliberate: drives anew and takes over what comes out. To keep the drive and take over only what has changed in the
+# stack: make golden ARGS=refresh=true
+golden-refresh: $(STAMP)
+	$(BIN)/e2e-drive evaluate experiment=first_drive out=outputs/golden max_s=20 log_images=jpeg jpeg_quality=50 \
+	    video.enabled=false seed=$(SEED)
+	mkdir -p $(GOLDEN) && cp outputs/golden/drive.mcap $(GOLDEN)/drive.mcap
+	$(MAKE) golden ARGS=refresh=true
+
 lint: $(STAMP)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 bench: $(STAMP)  ## every benchmark, one after the other: about half an hour
-	for name in scheduler budget link policies fleet bev codecs world drive; do $(BIN)/e2e-drive bench $$name || exit; done
+	for name in scheduler budget link policies fleet bev codecs world replay drive; do $(BIN)/e2e-drive bench $$name || exit; done
 
 figures: $(STAMP)  ## the figures of docs/scheduling.md, from a run of the policies
 	$(BIN)/e2e-drive bench policies && cp outputs/bench/policies.svg outputs/bench/placement.svg docs/

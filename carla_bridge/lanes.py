@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import math
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import carla
 import networkx as nx
 import numpy as np
+from scipy.spatial import cKDTree
 
 from bev import FloatArray
 from carla_bridge.convert import location_to_carla, pose_from_carla, wrap_angle
@@ -37,6 +38,18 @@ class Lane:
     @property
     def length_m(self) -> float:
         return float(self.arc_m[-1])
+
+
+def lane_outlines(lanes: Iterable[Lane], near: FloatArray, within_m: float) -> dict[str, FloatArray]:
+    """Name -> (N, 2) polygon of every lane that comes within `within_m` of the points `near` (M, 2)."""
+    tree, found = cKDTree(near), {}
+    for lane in lanes:
+        if tree.query(lane.points)[0].min() <= within_m:
+            keep = np.unique([*range(0, len(lane.points), 2), len(lane.points) - 1])
+            sideways = np.stack([-np.sin(lane.yaws[keep]), np.cos(lane.yaws[keep])], axis=1) * lane.width_m / 2.0
+            left, right = lane.points[keep] + sideways, lane.points[keep] - sideways
+            found["/".join(map(str, lane.key))] = np.concatenate([left, right[::-1]])
+    return found
 
 
 def lane_key(waypoint: carla.Waypoint) -> LaneKey:

@@ -275,6 +275,11 @@ class Session:
         """Where GNSS says the car is [m], world frame, ISO 8855."""
         return self._position
 
+    def latitude_longitude_deg(self, pose: Pose2D) -> tuple[float, float]:
+        """Of a place in the world, by the map's own reference."""
+        found = self.map.transform_to_geolocation(location_to_carla(pose.x, pose.y))
+        return (found.latitude, found.longitude)
+
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _tick(self, first: bool) -> SensorFrame:

@@ -22,6 +22,10 @@ COMMANDS = {
         "the embedded world alone, on a port, for any CARLA client; `world gallery`: its pictures",
     ),
     "collect": ("e2e_drive.apps.collect", "the privileged expert drives and records logs to learn from"),
+    "replay": (
+        "e2e_drive.apps.replay",
+        "a recorded drive once more, offline: exact, with other weights, schedules alone, against a reference",
+    ),
     "train": ("e2e_drive.apps.train", "train the network from logs"),
     "export": ("e2e_drive.apps.export", "every stage of a network as .pt2 and ONNX, checked in onnxruntime"),
     "bench": (

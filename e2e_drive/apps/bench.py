@@ -100,6 +100,18 @@ def _world(cfg: DictConfig) -> Result:
     return world.run(build("world_bench", world.WorldBenchConfig, _seeded(cfg, "world_bench")))
 
 
+def _replay(cfg: DictConfig) -> Result:
+    from e2e_drive.bench import replay
+    from e2e_drive.study import driving_graph
+    from planner import DrivingModel
+
+    torch.set_num_threads(1)
+    rig = rig_of(cfg)
+    graph = driving_graph(DrivingModel(model_config_from(plain(cfg.model), rig)))
+    options = build("replay_bench", replay.ReplayBenchConfig, _seeded(cfg, "replay_bench"))
+    return replay.run(options, compose("evaluate", ["experiment=first_drive", *plain(cfg.overrides)]), rig, graph)
+
+
 BENCHMARKS: dict[str, Callable[[DictConfig], Result]] = {
     "scheduler": _scheduler,
     "budget": _budget,
@@ -111,6 +123,7 @@ BENCHMARKS: dict[str, Callable[[DictConfig], Result]] = {
     "device": _device,
     "drive": _drive,
     "world": _world,
+    "replay": _replay,
 }
 
 

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from bev import BevGrid, Camera, SensorFrame, rig_from_config
 from carla_bridge.criteria import Criteria, InfractionKind, LaneCheck
+from carla_bridge.lanes import lane_outlines
 from carla_bridge.process import SessionError, WorldDied
 from carla_bridge.routes import Route, find_first_drive_route, load_routes, random_route
 from carla_bridge.session import Session
@@ -28,14 +29,18 @@ from carla_bridge.surroundings import find_stop_signs
 from e2e_drive.apps.benchmark import RESULTS, Benchmark, routes_file, run_benchmark
 from e2e_drive.apps.drivers import Driver, ExpertDriver, StackDriver
 from e2e_drive.apps.options import build, plain, rig_of, whole_number, world_of
-from e2e_drive.apps.recorder import LOG, TIMELINE, VIDEO, Recorder, Scene
+from e2e_drive.apps.recorder import LOG, TIMELINE, VIDEO, Recorder, Scene, Surroundings
 from e2e_drive.errors import EXIT_INTERRUPTED, EXIT_WORLD_DIED, UserError
+from e2e_drive.logs.about import file_sha256, git_revision
+from e2e_drive.logs.pictures import CODINGS
 from e2e_drive.report import machine, print_drive, versions, write_json, write_text
 from e2e_drive.scores import RULES, RouteRecord, results_json, results_text
-from e2e_drive.stack import DrivingStack, build_stack
+from e2e_drive.stack import DrivingStack, build_stack, weights_folder
+from planner.weights import WEIGHTS_FILE
 
 RUN = "run.json"
 CAMERA_PERIOD_S = 0.1
+MAP_WITHIN_M = 60.0  # lanes this near the route are in the log
 _SENSORS = ("carla_camera", "carla_gnss", "carla_imu", "carla_speedometer")  # Leaderboard's names
 _CUT_OFF = {EXIT_INTERRUPTED: "Interrupted", EXIT_WORLD_DIED: "Simulation crashed"}
 
@@ -89,6 +94,10 @@ def _prepare(cfg: DictConfig) -> DrivingStack | None:
     whole_number(cfg, "walkers", 0)
     if cfg.rules not in RULES:
         raise UserError(f"rules must be one of {', '.join(RULES)}, received {cfg.rules!r}")
+    if cfg.log_images not in CODINGS:
+        raise UserError(f"log_images must be one of {', '.join(CODINGS)}, received {cfg.log_images!r}")
+    if not 1 <= whole_number(cfg, "jpeg_quality", 1) <= 100:
+        raise UserError(f"jpeg_quality must lie in [1, 100], received {cfg.jpeg_quality}")
     if cfg.driver not in ("model", "expert"):
         raise UserError(f"driver must be 'model' or 'expert', received {cfg.driver!r}")
     torch.set_num_threads(whole_number(cfg, "threads", 1))
@@ -140,11 +149,17 @@ def _drive(
     criteria = Criteria(route, session.stop_lines, LaneCheck(session.map), stop_signs=signs)
     grid = BevGrid() if stack is None else stack.model.config.grid
     scene = Scene(f"{route.name}, seed {cfg.seed}", route.length_m, camera, round(1.0 / CAMERA_PERIOD_S), grid)
-    about = {"config": OmegaConf.to_yaml(cfg, resolve=True), "seed": str(cfg.seed), "route": route.name,
-             "server": session.server_version, **{f"version.{k}": v for k, v in versions().items()}}  # fmt: skip
+    about = {"config": OmegaConf.to_yaml(cfg), "seed": str(cfg.seed), "route": route.name,
+             "server": session.server_version, "revision": git_revision(), "frame_period_s": str(CAMERA_PERIOD_S),
+             "weights_sha256": "" if stack is None else file_sha256(weights_folder(str(cfg.weights)) / WEIGHTS_FILE),
+             **{f"version.{k}": v for k, v in versions().items()}}  # fmt: skip
+    lanes = lane_outlines(session.graph.lanes.values(), route.points, MAP_WITHIN_M)
+    around = Surroundings(session.rig, lanes, session.latitude_longitude_deg)
     course = Course()
     set_up_s = time.perf_counter() - opened
-    with Recorder(out, scene, None if stack is None else stack.graph, about, bool(cfg.log_images)) as recorder:
+    graph = None if stack is None else stack.graph
+    images, quality = str(cfg.log_images), int(cfg.jpeg_quality)
+    with Recorder(out, scene, around, graph, about, images, quality) as recorder:
         _loop(session, driver, criteria, recorder, frame, course, cfg.max_s)
     record = route_record(criteria, _CUT_OFF.get(course.exit_code))
     results = results_json([record], 1, _SENSORS if stack is not None else (), str(cfg.rules))

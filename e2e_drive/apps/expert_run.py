@@ -23,6 +23,7 @@ from carla_bridge.surroundings import find_crosswalks
 from carla_bridge.truth import StopLine
 from e2e_drive.apps.run_plan import Scene
 from e2e_drive.logs import BoxLabel, DriveLog, EgoTruth, InfractionNote, Labels
+from e2e_drive.logs.pictures import JPEG, NONE
 from planner import Control, ControllerConfig, Light
 
 _ORIGIN = Pose2D(0.0, 0.0, 0.0)
@@ -159,7 +160,7 @@ class ExpertRun:
         truth, time_s = self._session.truth, frame.time_s
         log.truth(EgoTruth(frame.frame_id, truth.ego.pose, truth.ego.speed_mps, progress_m), time_s)
         keep = frame.images is not None and self._is_wanted(frame.ego.speed_mps, label_speed(decision))
-        log.frame(frame, images=keep)
+        log.frame(frame, images=JPEG if keep else NONE)
         if frame.images is None:
             return False
         log.labels(self._labels(frame.frame_id, decision, shift), time_s)

@@ -5,17 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-import cv2
 import numpy as np
-from foxglove_schemas_protobuf.CompressedImage_pb2 import CompressedImage
 
-from bev import Command, EgoMotion, ImageArray, Pose2D, RouteHint
+from bev import Command, EgoMotion, Pose2D, RouteHint
 from e2e_drive.logs.poses import pose_message, pose_of
 from e2e_drive.logs.schema import message_class
 from planner.types import Control, Trajectory
+from scheduling.problem import PayloadBytes
 from scheduling.types import LinkGeometry, LinkState, Place, Schedule, Span, StageGraph, Timeline
-
-JPEG_QUALITY = 90
 
 _EgoState = message_class("EgoState")
 _RouteHint = message_class("RouteHint")
@@ -26,6 +23,7 @@ _Span = message_class("SpanMsg")
 _Timeline = message_class("TimelineMsg")
 _Link = message_class("LinkMsg")
 _Truth = message_class("TruthMsg")
+_Payloads = message_class("PayloadsMsg")
 _Infraction = message_class("InfractionMsg")
 
 
@@ -45,24 +43,6 @@ class InfractionNote:
 
     kind: str
     message: str
-
-
-def image_message(name: str, image: ImageArray, time_s: float) -> Any:
-    """RGB picture -> Foxglove's CompressedImage (JPEG)."""
-    ok, jpeg = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    if not ok:
-        raise ValueError(f"camera {name!r}: a picture of shape {image.shape} cannot be compressed")
-    message = CompressedImage(frame_id=name, data=jpeg.tobytes(), format="jpeg")
-    message.timestamp.FromNanoseconds(round(time_s * 1e9))
-    return message
-
-
-def image_of(message: Any) -> ImageArray:
-    """Foxglove's CompressedImage -> (H, W, 3) RGB."""
-    bgr = cv2.imdecode(np.frombuffer(message.data, dtype=np.uint8), cv2.IMREAD_COLOR)
-    if bgr is None:
-        raise ValueError(f"a picture of camera {message.frame_id!r} is no valid {message.format}")
-    return np.ascontiguousarray(bgr[:, :, ::-1], dtype=np.uint8)
 
 
 def ego_message(frame_id: int, time_s: float, ego: EgoMotion) -> Any:
@@ -96,16 +76,21 @@ def trajectory_message(trajectory: Trajectory) -> Any:
         path_xy=np.ravel(trajectory.path).tolist(),
         speed_probabilities=np.ravel(trajectory.speed_probabilities).tolist(),
         waypoints_xy=np.ravel(trajectory.waypoints).tolist(),
+        probabilities=np.ravel(trajectory.speed_probabilities).tolist(),
     )
 
 
 def trajectory_of(message: Any) -> Trajectory:
+    """Bit for bit what the network said: path and waypoints leave it as float32, the probabilities as float64."""
+    probabilities: Any = np.array(message.probabilities, dtype=np.float64)
+    if len(probabilities) == 0:  # logs from before there was replay
+        probabilities = np.array(message.speed_probabilities, dtype=np.float32)
     return Trajectory(
         frame_id=message.frame_id,
         time_s=message.time_s,
         origin=pose_of(message.origin),
         path=np.array(message.path_xy, dtype=np.float32).reshape(-1, 2),
-        speed_probabilities=np.array(message.speed_probabilities, dtype=np.float32),
+        speed_probabilities=probabilities,
         waypoints=np.array(message.waypoints_xy, dtype=np.float32).reshape(-1, 2),
     )
 
@@ -197,6 +182,10 @@ def link_message(state: LinkState, geometry: LinkGeometry) -> Any:
         blocking_vehicles=geometry.blocking_vehicles,
         wan_rtt_s=state.wan_rtt_s,
         wan_bps=state.wan_bps,
+        has_geometry=True,
+        geometry_rsu=geometry.rsu,
+        blocker_height_m=geometry.blocker_height_m,
+        geometry_speed_mps=geometry.speed_mps,
     )
 
 
@@ -204,9 +193,37 @@ def link_of(message: Any) -> LinkState:
     state = LinkState(
         message.up_bps, message.down_bps, message.rtt_s, message.loss, message.rsu, available=message.available
     )
-    if message.wan_bps == 0.0 and message.wan_rtt_s == 0.0:
+    if message.wan_bps == 0.0 and message.wan_rtt_s == 0.0 and not message.has_geometry:
         return state  # logs from before there was a cloud
     return replace(state, wan_rtt_s=message.wan_rtt_s, wan_bps=message.wan_bps)
+
+
+def geometry_of(message: Any) -> LinkGeometry | None:
+    """None in logs that do not hold all of it."""
+    if not message.has_geometry:
+        return None
+    return LinkGeometry(
+        message.geometry_rsu,
+        message.distance_m,
+        message.line_of_sight,
+        message.blocking_vehicles,
+        message.blocker_height_m,
+        message.geometry_speed_mps,
+    )
+
+
+def payloads_message(frame_id: int, payloads: PayloadBytes) -> Any:
+    rows = [(tensor, codec, size) for tensor, sizes in payloads.items() for codec, size in sizes.items()]
+    tensors, codecs, sizes = zip(*rows, strict=True) if rows else ((), (), ())
+    return _Payloads(frame_id=frame_id, tensors=tensors, codecs=codecs, bytes=[round(size) for size in sizes])
+
+
+def payloads_of(message: Any) -> dict[str, dict[str, float]]:
+    """Tensor -> codec -> bytes."""
+    found: dict[str, dict[str, float]] = {}
+    for tensor, codec, size in zip(message.tensors, message.codecs, message.bytes, strict=True):
+        found.setdefault(tensor, {})[codec] = float(size)
+    return found
 
 
 def truth_message(truth: EgoTruth) -> Any:

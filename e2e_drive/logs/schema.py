@@ -45,6 +45,7 @@ _MESSAGES: dict[str, dict[str, str]] = {
         "path_xy": "float[]",
         "speed_probabilities": "float[]",
         "waypoints_xy": "float[]",
+        "probabilities": "double[]",
     },
     "ControlMsg": {"throttle": "double", "brake": "double", "steer": "double", "trajectory_frame_id": "int64"},
     "ScheduleMsg": {
@@ -86,7 +87,13 @@ _MESSAGES: dict[str, dict[str, str]] = {
         "blocking_vehicles": "int64",
         "wan_rtt_s": "double",
         "wan_bps": "double",
+        "has_geometry": "bool",
+        "geometry_rsu": "int64",
+        "blocker_height_m": "double",
+        "geometry_speed_mps": "double",
     },
+    # What tensors weighed when they left their tier in this frame, one entry a (tensor, codec).
+    "PayloadsMsg": {"frame_id": "int64", "tensors": "string[]", "codecs": "string[]", "bytes": "int64[]"},
     # What the world knows and the network must not: for scoring, training and replay only.
     "TruthMsg": {"frame_id": "int64", "pose": _POSE, "speed_mps": "double", "route_progress_m": "double"},
     "LabelsMsg": {

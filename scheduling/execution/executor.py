@@ -75,6 +75,7 @@ class VirtualExecutor:
         self.queues = dict(queues or {})
         self.payloads = payloads or {}
         self.payload_bytes: dict[str, dict[str, float]] = {}
+        self.weighed: dict[str, dict[str, float]] = {}  # payloads of the last frame: tensor -> codec -> bytes
         self.clock = 1.0  # of the car
         self._plans = {model.name: Plan(model) for model in models}
         self.fallback_plan = self._plans[models[fallback].name]
@@ -125,6 +126,7 @@ class VirtualExecutor:
 
     def learn(self, plan: Plan, tensor: int, codec: str, payload: int) -> None:
         """Take a payload into the running mean that policies plan with."""
+        self.weighed.setdefault(plan.tensors[tensor], {})[codec] = float(payload)
         known = self.payload_bytes.setdefault(self._keys[plan.model.name][tensor], {})
         before = known.get(codec)
         weight = self.config.payload_smoothing
@@ -150,6 +152,7 @@ class VirtualExecutor:
         trace = link_truth if isinstance(link_truth, LinkTrace) else LinkTrace.constant(link_truth)
         self._warm_up_to(now_s)
         self.frames += 1
+        self.weighed = {}
         for calendar in self.calendars:
             calendar.forget_before(now_s)
         frame = Frame(self, schedule, stage_fns, sources, trace, frame_id, now_s)

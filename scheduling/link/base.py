@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -45,9 +46,9 @@ class LinkTrace:
 
     def _pieces(self, time_s: float) -> Iterator[tuple[float, LinkState]]:
         """(end, state) of every piece from that time on."""
-        first = max(0, bisect_right(self.starts_s, time_s) - 1)
-        ends = (*self.starts_s[first + 1 :], np.inf)
-        yield from zip(ends, self.states[first:], strict=True)
+        starts_s, states = self.starts_s, self.states
+        for i in range(max(0, bisect_right(starts_s, time_s) - 1), len(states)):
+            yield (starts_s[i + 1] if i + 1 < len(states) else math.inf), states[i]
 
     def finish(self, start_s: float, payload_bytes: float, up: bool) -> float:
         """When the last bit of a message has left the antenna; inf when it never does."""

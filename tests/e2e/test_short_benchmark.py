@@ -12,7 +12,7 @@ import pytest
 def test_a_benchmark_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     command = [
         sys.executable, "-m", "e2e_drive.cli", "evaluate", "benchmark=thornby", "benchmark.ids=[thornby_00,thornby_01]",
-        f"out={tmp_path}", "driver=expert", "max_s=0.5", "cars=0", "video.enabled=false", "log_images=false",
+        f"out={tmp_path}", "driver=expert", "max_s=0.5", "cars=0", "video.enabled=false", "log_images=none",
     ]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True, timeout=240)
     summary = json.loads((tmp_path / "benchmark.json").read_text())

@@ -136,7 +136,7 @@ def test_logs_from_before_the_cloud_still_read() -> None:
     link = link_message(LinkState(2e7, 8e7, 0.02, 0.01, 3), LinkGeometry(3, 55.0, True, 0))
     timeline = timeline_message(Timeline(1, 0.0, 0.1, (), True, 5, 6, 0.3))
     for message, fields in (
-        (schedule, ("model", "precisions", "decided_at", "fifo")), (link, ("wan_rtt_s", "wan_bps")),
+        (schedule, ("model", "precisions", "decided_at", "fifo")), (link, ("wan_rtt_s", "wan_bps", "has_geometry")),
         (timeline, ("car_j",)),
     ):  # fmt: skip
         for field in fields:

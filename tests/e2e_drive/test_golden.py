@@ -1,0 +1,33 @@
+"""The shipped drive through the stack gives what it gave when its reference was written (`make golden-refresh`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from e2e_drive.cli import main
+from e2e_drive.replay.golden import FORMAT, differences, read_reference, write_reference
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+
+
+@pytest.mark.skipif(not (GOLDEN / "reference.json").is_file(), reason="no golden drive has been recorded yet")
+def test_nothing_has_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [f"log={GOLDEN / 'drive.mcap'}", f"golden={GOLDEN / 'reference.json'}", f"out={tmp_path}"]
+    with pytest.raises(SystemExit) as ended:
+        main(["replay", "mode=golden", *words])
+    assert ended.value.code == 0, capsys.readouterr().out
+
+
+def test_what_counts_as_a_change(tmp_path: Path) -> None:
+    row = {"frame_id": 0, "brake": 0.5, "path": [[1.0, 2.0]], "places": "CACA", "latency_s": None}
+    before = {"format": FORMAT, "about": {"log": "a"}, "ticks": [row]}
+    write_reference(tmp_path / "r.json", before)
+    assert read_reference(tmp_path / "r.json") == before
+    assert differences(before, before) == []
+    assert differences(before, {**before, "ticks": [{**row, "brake": 0.504}]}) == []
+    for change in ({"brake": 0.51}, {"path": [[1.0, 2.1]]}, {"places": "CAED"}, {"latency_s": 0.1}):
+        assert len(differences(before, {**before, "ticks": [{**row, **change}]})) == 1
+    assert len(differences(before, {**before, "ticks": []})) == 1
+    assert len(differences(before, {**before, "about": {"log": "b"}})) == 1
