@@ -111,12 +111,8 @@ def choose_route(cfg: DictConfig, session: Session) -> Route:
             rng = np.random.default_rng(int(options.seed))
             return random_route(session.graph, rng, float(options.length_m), f"random_{options.seed}")
         if options.kind == "file":
-            routes = load_routes(session.graph, routes_file(str(options.path)))
             wanted = None if options.id is None else str(options.id)
-            for route in routes:
-                if wanted in (None, route.name):
-                    return route
-            raise UserError(f"routes.id={wanted} is not in {options.path}; it has {[route.name for route in routes]}")
+            return load_routes(session.graph, routes_file(str(options.path)), wanted)[0]
     except ValueError as error:
         raise UserError(f"routes: {error}") from error
     raise UserError(f"routes.kind must be first_drive, random or file, received {options.kind!r}")
