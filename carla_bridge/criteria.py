@@ -75,6 +75,7 @@ class CriteriaConfig:
     pushed_s: float = 1.0  # for so long after he was hit where he stood, nobody answers for being pushed on
     timeout_base_s: float = 300.0
     timeout_speed_share: float = 0.1  # the slowest allowed mean speed, as a share of the speed limit
+    longest_s: float = math.inf  # no drive may take longer
     speed_checkpoints: int = 4
     traffic_radius_m: float = 50.0
     light_reach_m: float = 60.0  # a red light nearer than this explains why one stands
@@ -118,9 +119,8 @@ class Criteria:
         self.route = route
         self.infractions: list[Infraction] = []
         self.ended: InfractionKind | str | None = None  # COMPLETED, or the kind that ended the drive
-        self.timeout_s = self.config.timeout_base_s + route.length_m / (
-            self.config.timeout_speed_share * float(route.speed_limits_mps.mean())
-        )
+        slowest_mps = self.config.timeout_speed_share * float(route.speed_limits_mps.mean())
+        self.timeout_s = min(self.config.longest_s, self.config.timeout_base_s + route.length_m / slowest_mps)
         self._tracker = RouteTracker(route)  # on true positions, whatever the car believes
         self._stop_lines, self._in_lane = tuple(stop_lines), in_lane
         self._route_lines = lines_on_route(route, stop_lines)
