@@ -1,4 +1,5 @@
-"""A benchmark: short routes with one scenario each, every type a few times, spread over towns. Same seed, same routes."""
+"""A benchmark: short routes with one scenario each, every type a few times, spread over towns. Same seed, same
+routes."""
 
 from __future__ import annotations
 
@@ -50,9 +51,7 @@ def make_benchmark(
                 raise ValueError(
                     f"scenario {kind}: {len(found)} places for {split.name}, {split.each} wanted, in {split.towns}"
                 )
-            chosen[split.name] += [
-                _named(route, f"{kind}_{split.name}_{number}") for number, route in enumerate(found)
-            ]
+            chosen[split.name] += [_named(route, f"{kind}_{split.name}_{number}") for number, route in enumerate(found)]
     return {name: tuple(routes) for name, routes in chosen.items()}
 
 
@@ -84,9 +83,7 @@ def _choose(
     return found
 
 
-def _routes_with(
-    kind: str, town: Town, routes: Sequence[Route], taken: set[tuple[object, ...]]
-) -> Iterator[Route]:
+def _routes_with(kind: str, town: Town, routes: Sequence[Route], taken: set[tuple[object, ...]]) -> Iterator[Route]:
     """Routes with such a scenario, each at a new place."""
     for route in routes:
         for site in FINDERS[kind](town, route):

@@ -43,8 +43,7 @@ class ScenarioEngine:
         """ValueError for a scenario that this route or map cannot have."""
         self._tracker, self._tick_s = RouteTracker(route), tick_s
         scripts = [
-            write_script(spec, route, graph, stop_lines, seed=seed + 7919 * number)
-            for number, spec in enumerate(specs)
+            write_script(spec, route, graph, stop_lines, seed=seed + 7919 * number) for number, spec in enumerate(specs)
         ]
         self.plays = tuple(
             Play(world, script, np.random.default_rng([seed, number, 17])) for number, script in enumerate(scripts)

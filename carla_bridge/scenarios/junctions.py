@@ -77,7 +77,7 @@ def merging(stage: Stage) -> Script:
     return flow_at(stage, stream_from(stage, Side.BEHIND), (30.0, 45.0), 5)
 
 
-def crossing_car(stage: Stage) -> tuple[Stream, Role]:
+def crossing_car(stage: Stage) -> Role:
     """Somebody who gets to where our ways meet when we do, and brakes for nobody."""
     stream = stream_from(stage, Side.LEFT, Side.RIGHT, Side.AHEAD)
     start = max(0.0, stream.stop_m - 32.0)
@@ -86,20 +86,18 @@ def crossing_car(stage: Stage) -> tuple[Stream, Role]:
         Meet(stream.meet_m, stream.route_meet_m, 5.0, 10.0, Gone(stream.meet_m - start - 8.0)),
         Go(8.0),
     )
-    return stream, Role(car(stage), stream.line, play, start, heeds=False)
+    return Role(car(stage), stream.line, play, start, heeds=False)
 
 
 def running_red_light(stage: Stage) -> Script:
     span = span_after(stage)
-    stream, runner = crossing_car(stage)
-    return Script(
-        stage.spec, stage.trigger_m, span.exit_m + 5.0, (runner,), lights=green_for_us(stage, span)
-    )
+    runner = crossing_car(stage)
+    return Script(stage.spec, stage.trigger_m, span.exit_m + 5.0, (runner,), lights=green_for_us(stage, span))
 
 
 def taking_priority(stage: Stage) -> Script:
     span = span_after(stage)
-    _, runner = crossing_car(stage)
+    runner = crossing_car(stage)
     return Script(stage.spec, stage.trigger_m, span.exit_m + 5.0, (runner,))
 
 

@@ -12,7 +12,7 @@ import carla
 from carla_bridge.convert import location_to_carla, wrap_angle
 from carla_bridge.scenarios.behaviours import Moment
 from carla_bridge.scenarios.script import Role
-from carla_bridge.truth import Body
+from carla_bridge.truth import Body, LightColour
 
 REAR_SHARE = 0.3  # of the length, from the middle to the rear axle
 MAX_STEER_RAD = math.radians(70.0)  # CARLA's usual lock
@@ -22,8 +22,8 @@ KEEP_M, KEEP_S = 3.0, 0.8  # to those ahead: a gap, and a time gap
 SEEN_M = 45.0
 STOP_BEFORE_M = 2.0
 END_M = 2.0  # so near to the end of its line it has arrived
-COMFORT_MPS2 = 3.0
-RED, YELLOW = 0, 1
+COMFORT_MPS2, EMERGENCY_MPS2 = 3.0, 6.0
+PASS_MPS2 = 4.0  # who had to brake harder for a light than this goes on
 
 
 class Puppet:
@@ -50,10 +50,9 @@ class Puppet:
         limit = 5.0 if self._step >= len(self.role.behaviours) else self._behaviour.acceleration_mps2
         allowed = self._allowed(now, body, others)
         self.held_up = allowed < 0.5 * wanted
-        target = min(wanted, allowed)
-        change = max(limit, 6.0) if target < self.speed_mps and self.held_up else limit
-        step = change * now.tick_s
-        self.speed_mps += min(max(target - self.speed_mps, -step), step)
+        brake = limit if wanted <= allowed else max(limit, EMERGENCY_MPS2)
+        change = min(wanted, allowed) - self.speed_mps
+        self.speed_mps += min(max(change, -brake * now.tick_s), limit * now.tick_s)
         if self.is_walker:
             return [self._walk(body)]
         return self._drive(body, side)
@@ -70,9 +69,9 @@ class Puppet:
         speed = line.cap_mps(self.arc_m, 2.0 + 0.6 * self.speed_mps)
         for at_m, light in self.role.stops:
             room = at_m - STOP_BEFORE_M - front
-            if now.truth.lights.get(light) in (RED, YELLOW) and room > -1.0:
-                if room > self.speed_mps**2 / (2.0 * 4.0) or self.speed_mps < 1.0:
-                    speed = min(speed, math.sqrt(2.0 * COMFORT_MPS2 * max(0.0, room)))
+            can_stop = room > self.speed_mps**2 / (2.0 * PASS_MPS2) or (room > -1.0 and self.speed_mps < 1.0)
+            if can_stop and now.truth.lights.get(light) in (LightColour.RED, LightColour.YELLOW):
+                speed = min(speed, math.sqrt(2.0 * COMFORT_MPS2 * max(0.0, room)))
         if not self.role.heeds:
             return speed
         for other in others:
@@ -111,8 +110,7 @@ class Puppet:
         ahead, left = cos * dx + sin * dy, cos * dy - sin * dx
         wheelbase = -2.0 * rear
         wheel = math.atan2(2.0 * wheelbase * left, max(ahead**2 + left**2, 0.1))
-        shares = STEER_SHARE
-        share = next((s for v, s in reversed(shares) if self.speed_mps >= v), 1.0)
+        share = next(share for speed, share in reversed(STEER_SHARE) if self.speed_mps >= speed)
         steer = min(max(-wheel / (MAX_STEER_RAD * share), -1.0), 1.0)
         forward = self.actor.get_transform().get_forward_vector()
         return [

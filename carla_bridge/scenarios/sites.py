@@ -129,7 +129,7 @@ def crosswalk(town: Town, route: Route) -> Iterator[Site]:
         x, y = polygon.mean(axis=0)
         arc, side = route.project(float(x), float(y))
         trigger = arc - 35.0
-        if abs(side) < 5.0 and FIRST_M < trigger and arc + 40.0 < route.length_m:
+        if abs(side) < 5.0 and trigger > FIRST_M and arc + 40.0 < route.length_m:
             yield Site(trigger, (town.graph.town, round(float(x)), round(float(y)), round(route.pose_at(arc).yaw)))
 
 

@@ -1,9 +1,9 @@
 """A scenario as a Leaderboard 2.x routes file states it: a type, a place that sets it off, parameters.
 
-    <scenario name="Accident_1" type="Accident">
-      <trigger_point x="1.0" y="2.0" z="0.0" yaw="90.0" />
-      <distance value="45" />
-    </scenario>
+<scenario name="Accident_1" type="Accident">
+  <trigger_point x="1.0" y="2.0" z="0.0" yaw="90.0" />
+  <distance value="45" />
+</scenario>
 """
 
 from __future__ import annotations

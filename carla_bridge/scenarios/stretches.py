@@ -98,7 +98,9 @@ def oncoming(stage: Stage, at_m: float) -> tuple[Flow, ...]:
     speed = stage.spec.number("flow_speed", ONCOMING_MPS)
     trigger = stage.trigger_m
     return (
-        Flow(line, speed, ONCOMING_GAPS_M, 3, trigger - 20.0, at_m - 10.0, max(0.0, here - 70.0), stops_of(stage, line)),
+        Flow(
+            line, speed, ONCOMING_GAPS_M, 3, trigger - 20.0, at_m - 10.0, max(0.0, here - 70.0), stops_of(stage, line)
+        ),
     )
 
 

@@ -77,8 +77,7 @@ class Motion:
 
     def __post_init__(self) -> None:
         lengths = {
-            len(one)
-            for one in (self.velocity_mps, self.yaws, self.yaw_rates_rps, self.traffic_mps, self.completion)
+            len(one) for one in (self.velocity_mps, self.yaws, self.yaw_rates_rps, self.traffic_mps, self.completion)
         }
         if len(lengths) != 1 or self.tick_s <= 0.0:
             raise ValueError(f"a motion needs equal lengths and a positive tick, received {lengths}, {self.tick_s} s")

@@ -18,8 +18,9 @@ _SCORES = {"driving_score": "score_composed", "route_completion": "score_route",
 def summarise(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """results: name of a drive -> its results file. Means with 95 % percentile-bootstrap intervals over drives (Efron
     & Tibshirani, "An Introduction to the Bootstrap", 1993, ch. 13); success: completed without an infraction other
-    than min speed (Bench2Drive's rule); infractions: how many of each kind; driving_score_by_rules; bench2drive: means of
-    its figures (scores/bench2drive.py); abilities and abilities_strict; by_scenario: type -> drives, success, score."""
+    than min speed (Bench2Drive's rule); infractions: how many of each kind; driving_score_by_rules; bench2drive:
+    means of its figures (scores/bench2drive.py); abilities, abilities_strict; by_scenario: type -> drives, success,
+    score."""
     by_name = {name: result["_checkpoint"]["records"][0] for name, result in results.items()}
     records = list(by_name.values())
     random = np.random.default_rng(0)

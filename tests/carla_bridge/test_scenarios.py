@@ -103,8 +103,8 @@ def test_what_cannot_be_written_is_told() -> None:
     back = Pose2D(there.x, there.y, wrap_angle(there.yaw + math.pi))
     with pytest.raises(ValueError, match="not on route first_drive in its direction"):
         write_script(ScenarioSpec("m", "Accident", back), route, gridley(), ())
+    end = route.pose_at(route.length_m - 5.0)
     with pytest.raises(ValueError, match="no junction behind its trigger"):
-        end = route.pose_at(route.length_m - 5.0)
         write_script(ScenarioSpec("m", "BlockedIntersection", end), route, gridley(), ())
 
 

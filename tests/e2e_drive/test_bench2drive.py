@@ -21,9 +21,7 @@ from e2e_drive.scores.bench2drive import (
 TICK_S = 0.05
 
 
-def motion(
-    speeds: FloatArray, traffic: float | FloatArray = math.nan, yaw_rates: FloatArray | float = 0.0
-) -> Motion:
+def motion(speeds: FloatArray, traffic: float | FloatArray = math.nan, yaw_rates: FloatArray | float = 0.0) -> Motion:
     """Along a road on which the last tick is the goal."""
     count = len(speeds)
     rates = np.broadcast_to(np.asarray(yaw_rates, np.float64), (count,))
@@ -85,7 +83,9 @@ def test_a_whole_ride_of_hard_yawing_is_uncomfortable() -> None:
     assert comfort_pct(motion(np.full(400, 3.0), yaw_rates=rates), strict=True) == 0.0
 
 
-def record(scenario: str, infractions: dict[str, list[str]] | None = None, completion: float = 100.0) -> dict[str, object]:
+def record(
+    scenario: str, infractions: dict[str, list[str]] | None = None, completion: float = 100.0
+) -> dict[str, object]:
     made = RouteRecord(
         0, "r", 200.0, 40.0, completion, infractions or {}, scenarios=(scenario,), first_junction_pct=60.0
     )
