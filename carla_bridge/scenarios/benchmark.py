@@ -38,7 +38,8 @@ SPLITS = (
 def make_benchmark(
     towns: Mapping[str, Town], splits: Sequence[Split] = SPLITS, seed: int = 0
 ) -> dict[str, tuple[Route, ...]]:
-    """Routes by split. No place is used twice for one type. ValueError for a type that has too few places."""
+    """Routes by split. A place is used twice for one type only where there are too few. ValueError for a type that has
+    none."""
     drawn = {name: _drawn(town.graph, seed) for name, town in towns.items()}
     chosen: dict[str, list[Route]] = {split.name: [] for split in splits}
     for kind in FINDERS:
@@ -71,15 +72,17 @@ def _drawn(graph: LaneGraph, seed: int) -> list[Route]:
 def _choose(
     kind: str, towns: Sequence[Town], drawn: Mapping[str, list[Route]], count: int, taken: set[tuple[object, ...]]
 ) -> list[Route]:
-    """From one town after the other, one at a time, as long as there are places."""
-    sources = [_routes_with(kind, town, drawn[town.graph.town], taken) for town in towns]
+    """From one town after the other, one at a time, as long as there are places; then places once more, on other
+    ways there."""
     found: list[Route] = []
-    while sources and len(found) < count:
-        source = sources.pop(0)
-        route = next(source, None)
-        if route is not None:
-            found.append(route)
-            sources.append(source)
+    for places, order in ((taken, 1), (set[tuple[object, ...]](), -1)):
+        sources = [_routes_with(kind, town, drawn[town.graph.town][::order], places) for town in towns]
+        while sources and len(found) < count:
+            source = sources.pop(0)
+            route = next(source, None)
+            if route is not None:
+                found.append(route)
+                sources.append(source)
     return found
 
 
@@ -116,7 +119,7 @@ def _is_sound(part: Route, script: Script) -> bool:
 def _part(graph: LaneGraph, route: Route, start_m: float, end_m: float) -> Route:
     """Ends lie outside junctions, and far enough from them."""
     lengths = [graph.lanes[key].length_m for key in route.lanes]
-    skipped = sum(lengths[:-1]) - _begin_of_last(route, graph)
+    skipped = sum(lengths) - SHORT_LANE_M - route.length_m  # a random route ends so far before the end of a lane
     begins = np.concatenate([[0.0], np.cumsum(lengths)])[:-1] - skipped
     first = max(0, int(np.searchsorted(begins, max(start_m, 0.0), side="right")) - 1)
     while first > 0 and graph.lanes[route.lanes[first]].junction_id >= 0:
@@ -128,14 +131,6 @@ def _part(graph: LaneGraph, route: Route, start_m: float, end_m: float) -> Route
     high = lengths[last] - SHORT_LANE_M
     end = float(np.clip(end_m - begins[last], min(SHORT_LANE_M + 6.0, high), high))
     return route_along(graph, route.lanes[first : last + 1], start, end, route.name)
-
-
-def _begin_of_last(route: Route, graph: LaneGraph) -> float:
-    """Arc length along the route at which its last lane begins."""
-    x, y = graph.lanes[route.lanes[-1]].points[0]
-    gaps = np.hypot(route.points[:, 0] - x, route.points[:, 1] - y)
-    late = len(gaps) // 2
-    return float(route.arc_m[late + int(np.argmin(gaps[late:]))])
 
 
 def _named(route: Route, name: str) -> Route:

@@ -46,7 +46,8 @@ class ScenarioEngine:
             write_script(spec, route, graph, stop_lines, seed=seed + 7919 * number) for number, spec in enumerate(specs)
         ]
         self.plays = tuple(
-            Play(world, script, np.random.default_rng([seed, number, 17])) for number, script in enumerate(scripts)
+            Play(world, graph.map, script, np.random.default_rng([seed, number, 17]))
+            for number, script in enumerate(scripts)
         )
 
     def step(self, truth: Truth) -> list[Any]:
@@ -70,8 +71,9 @@ class ScenarioEngine:
 class Play:
     """One scenario in the world."""
 
-    def __init__(self, world: carla.World, script: Script, rng: np.random.Generator) -> None:
-        self._world, self.script, self._rng = world, script, rng
+    def __init__(self, world: carla.World, world_map: carla.Map, script: Script, rng: np.random.Generator) -> None:
+        self._world, self._map, self.script, self._rng = world, world_map, script, rng
+        self._library = world.get_blueprint_library()
         self.state = "waiting"  # then "playing", "over"
         self.faults: list[ScenarioFault] = []
         self._puppets: list[Puppet] = []
@@ -120,7 +122,7 @@ class Play:
         self._awaited = left
 
     def _put_down(self, prop: Prop) -> bool:
-        blueprint = self._world.get_blueprint_library().find(prop.blueprint)
+        blueprint = self._library.find(prop.blueprint)
         if prop.friction is not None:
             blueprint.set_attribute("friction", f"{prop.friction:.2f}")
             for axis in "xyz":
@@ -136,7 +138,7 @@ class Play:
         return True
 
     def _enter(self, role: Role, now: Moment) -> bool:
-        blueprint = self._world.get_blueprint_library().find(role.blueprint)
+        blueprint = self._library.find(role.blueprint)
         if blueprint.has_attribute("is_invincible"):
             blueprint.set_attribute("is_invincible", "false")
         pose = role.line.pose_at(role.start_m)
@@ -153,7 +155,7 @@ class Play:
         return True
 
     def _place(self, x: float, y: float, yaw: float, up_m: float) -> carla.Transform:
-        road = self._world.get_map().get_waypoint(location_to_carla(x, y))
+        road = self._map.get_waypoint(location_to_carla(x, y))
         return pose_to_carla(Pose3D(x, y, road.transform.location.z + up_m, yaw=yaw))
 
     def _feed(self, now: Moment) -> None:

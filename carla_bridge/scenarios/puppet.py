@@ -19,7 +19,7 @@ MAX_STEER_RAD = math.radians(70.0)  # CARLA's usual lock
 STEER_SHARE = ((0.0, 1.0), (6.0, 0.9), (17.0, 0.8))  # its usual steering curve: speed [m/s], share of the lock
 LOOK_M, LOOK_S = 3.0, 0.5
 KEEP_M, KEEP_S = 3.0, 0.8  # to those ahead: a gap, and a time gap
-SEEN_M = 45.0
+SEEN_M, SAME_WAY_RAD = 45.0, 0.6
 STOP_BEFORE_M = 2.0
 END_M = 2.0  # so near to the end of its line it has arrived
 COMFORT_MPS2, EMERGENCY_MPS2 = 3.0, 6.0
@@ -72,13 +72,13 @@ class Puppet:
             can_stop = room > self.speed_mps**2 / (2.0 * PASS_MPS2) or (room > -1.0 and self.speed_mps < 1.0)
             if can_stop and now.truth.lights.get(light) in (LightColour.RED, LightColour.YELLOW):
                 speed = min(speed, math.sqrt(2.0 * COMFORT_MPS2 * max(0.0, room)))
-        if not self.role.heeds:
-            return speed
         for other in others:
             if math.hypot(other.pose.x - body.pose.x, other.pose.y - body.pose.y) > SEEN_M:
                 continue
             arc, side = line.project(other.pose.x, other.pose.y)
             turn = wrap_angle(other.pose.yaw - line.pose_at(arc).yaw)
+            if not self.role.heeds and abs(turn) > SAME_WAY_RAD:
+                continue
             reach = abs(math.cos(turn)) * other.half_length_m + abs(math.sin(turn)) * other.half_width_m
             width = abs(math.sin(turn)) * other.half_length_m + abs(math.cos(turn)) * other.half_width_m
             if arc <= self.arc_m + 0.5 or abs(side) > width + body.half_width_m + 0.2:

@@ -24,7 +24,7 @@ class Side(str, Enum):
     AHEAD = "ahead"
     LEFT = "left"
     RIGHT = "right"
-    BEHIND = "behind"  # joins at an acute angle, as on a ramp
+    BEHIND = "behind"  # beside us, or at an acute angle, as on a ramp
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,14 +46,14 @@ class Stream:
 
 
 def streams(graph: LaneGraph, route: Route, span: JunctionSpan) -> list[Stream]:
-    """Streams from other roads whose line meets that of the route in its junction or just behind it, in a fixed
+    """Streams from other lanes whose line meets that of the route in its junction or just behind it, in a fixed
     order."""
     found = []
     inside = {key for key, lane in graph.lanes.items() if lane.junction_id == span.junction_id}
     for first in sorted(inside):
         for approach in sorted(set(graph.graph.predecessors(first)) - inside):
-            if (approach[0], approach[2] > 0) == (span.approach[0], span.approach[2] > 0):
-                continue  # beside us, or our own lane
+            if (approach[0], approach[2]) == (span.approach[0], span.approach[2]):
+                continue  # our own lane
             stream = _stream(graph, route, span, approach, _through(graph, first, inside))
             if stream is not None:
                 found.append(stream)
