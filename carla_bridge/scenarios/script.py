@@ -19,9 +19,9 @@ SPAWN_AHEAD_M = 75.0  # before the trigger: nothing appears before anybody's eye
 
 @dataclass(frozen=True, eq=False)
 class Role:
-    """A road user on a line. stops: (arc length, light id) of lights that it obeys. heeds: it brakes for all who are in its way,
-    not only for those who go its way. lamps: names of carla.VehicleLightState. opens_door: its left front door, when it begins
-    to move."""
+    """A road user on a line. stops: (arc length, light id) of lights that it obeys. heeds: it brakes for all who are in
+    its way, not only for those who go its way. lamps: names of carla.VehicleLightState. opens_door: its left front
+    door, when it begins to move."""
 
     blueprint: str
     line: Line
