@@ -11,12 +11,12 @@ import numpy as np
 from carla_bridge.lanes import LaneGraph
 from carla_bridge.routes import Route, random_route, route_along
 from carla_bridge.scenarios.catalogue import write_script
-from carla_bridge.scenarios.script import Script
 from carla_bridge.scenarios.sites import FINDERS, Site, Town
 from carla_bridge.scenarios.spec import ScenarioSpec
 
 RUN_UP_M, RUN_OUT_M = 60.0, 45.0  # of route before the trigger and behind the end of a scenario
 DRAWN_M, DRAWS = 600.0, 160
+PASSES, LONGER_M = 6, 20.0
 SHORT_LANE_M = 12.0  # at both ends of a route
 
 
@@ -72,11 +72,13 @@ def _drawn(graph: LaneGraph, seed: int) -> list[Route]:
 def _choose(
     kind: str, towns: Sequence[Town], drawn: Mapping[str, list[Route]], count: int, taken: set[tuple[object, ...]]
 ) -> list[Route]:
-    """From one town after the other, one at a time, as long as there are places; then places once more, on other
-    ways there."""
+    """From one town after the other, one at a time, as long as there are places; then the same places once more, with
+    a longer way there."""
     found: list[Route] = []
-    for places, order in ((taken, 1), (set[tuple[object, ...]](), -1)):
-        sources = [_routes_with(kind, town, drawn[town.graph.town][::order], places) for town in towns]
+    for turn in range(PASSES):
+        places = taken if turn == 0 else set()
+        run_up_m = RUN_UP_M + LONGER_M * turn
+        sources = [_routes_with(kind, town, drawn[town.graph.town], places, run_up_m) for town in towns]
         while sources and len(found) < count:
             source = sources.pop(0)
             route = next(source, None)
@@ -86,34 +88,32 @@ def _choose(
     return found
 
 
-def _routes_with(kind: str, town: Town, routes: Sequence[Route], taken: set[tuple[object, ...]]) -> Iterator[Route]:
+def _routes_with(
+    kind: str, town: Town, routes: Sequence[Route], taken: set[tuple[object, ...]], run_up_m: float
+) -> Iterator[Route]:
     """Routes with such a scenario, each at a new place."""
     for route in routes:
         for site in FINDERS[kind](town, route):
             if site.where in taken:
                 continue
-            taken.add(site.where)
-            made = _route_around(kind, town.graph, route, site)
+            made = _route_around(kind, town.graph, route, site, run_up_m)
             if made is not None:
+                taken.add(site.where)
                 yield made
                 break
 
 
-def _route_around(kind: str, graph: LaneGraph, route: Route, site: Site) -> Route | None:
+def _route_around(kind: str, graph: LaneGraph, route: Route, site: Site, run_up_m: float) -> Route | None:
     """The part of a route around a site, with the scenario; None where it cannot be."""
-    pose = route.pose_at(site.trigger_m)
-    spec = ScenarioSpec(kind, kind, pose)
+    spec = ScenarioSpec(kind, kind, route.pose_at(site.trigger_m))
     try:
         script = write_script(spec, route, graph, ())
-        part = _part(graph, route, site.trigger_m - RUN_UP_M, script.over_m + RUN_OUT_M)
+        part = _part(graph, route, site.trigger_m - run_up_m, script.over_m + RUN_OUT_M)
         again = write_script(spec, part, graph, ())
-    except (ValueError, IndexError):
+    except ValueError:
         return None
-    return replace(part, scenarios=(spec,)) if _is_sound(part, again) else None
-
-
-def _is_sound(part: Route, script: Script) -> bool:
-    return script.over_m + 15.0 < part.length_m and script.trigger_m > 5.0
+    sound = again.over_m + 15.0 < part.length_m and again.trigger_m > 5.0
+    return replace(part, scenarios=(spec,)) if sound else None
 
 
 def _part(graph: LaneGraph, route: Route, start_m: float, end_m: float) -> Route:

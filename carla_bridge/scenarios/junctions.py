@@ -150,7 +150,7 @@ def highway_exit(stage: Stage) -> Script:
     second = Role(
         car(stage, 1), line, (Stand(EgoAt(stage.trigger_m)), Go(5.5, Gone(60.0)), Go(9.0)), start_m=22.0, stops=stops
     )
-    return Script(stage.spec, stage.trigger_m, start + 110.0, (lead, second))
+    return Script(stage.spec, stage.trigger_m, start + 75.0, (lead, second))
 
 
 def after_the_turn(stage: Stage, blueprint: str, speed_mps: float, wait_s: float, run_up_m: float) -> Script:
