@@ -99,6 +99,7 @@ class Session:
         self._ego: carla.Vehicle | None = None
         self._control = Control(throttle=0.0, brake=1.0, steer=0.0)
         self._dead = False
+        self._truth: Truth
 
     # -- opening and closing ------------------------------------------------------------------------------------
 

@@ -124,11 +124,13 @@ def no_side_street(town: Town, route: Route, span: JunctionSpan) -> bool:
 
 
 def crosswalk(town: Town, route: Route) -> Iterator[Site]:
-    """35 m before a crosswalk over our road."""
+    """35 m before a crosswalk over our road; not at junctions with lights, which part us from those on foot anyway."""
     for polygon in town.crosswalks:
         x, y = polygon.mean(axis=0)
         arc, side = route.project(float(x), float(y))
         trigger = arc - 35.0
+        if any(span.signalised and span.entry_m - 15.0 < arc < span.exit_m + 15.0 for span in route.junctions):
+            continue
         if abs(side) < 5.0 and trigger > FIRST_M and arc + 40.0 < route.length_m:
             yield Site(trigger, (town.graph.town, round(float(x)), round(float(y)), round(route.pose_at(arc).yaw)))
 

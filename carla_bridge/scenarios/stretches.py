@@ -68,10 +68,10 @@ def accident(stage: Stage) -> Script:
     parts = (
         Prop("static.prop.warningaccident", beside_route(stage.route, at - 8.0, -half_lane(stage, at) - 0.2)),
         Prop(POLICE, beside_route(stage.route, at, -0.7), BLUE),
-        Prop(car(stage), beside_route(stage.route, at + 8.0, -0.7, math.radians(10.0)), HAZARD),
-        Prop(car(stage, 1), beside_route(stage.route, at + 14.0, -0.8), HAZARD),
+        # more to the left than the police: what nobody can see nobody can go around
+        Prop(car(stage), beside_route(stage.route, at + 8.0, -0.3, math.radians(8.0)), HAZARD),
     )
-    return Script(stage.spec, stage.trigger_m, at + 27.0, props=parts, flows=oncoming(stage, at + 14.0))
+    return Script(stage.spec, stage.trigger_m, at + 20.0, props=parts, flows=oncoming(stage, at + 8.0))
 
 
 def construction(stage: Stage) -> Script:

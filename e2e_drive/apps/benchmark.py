@@ -51,7 +51,10 @@ class Benchmark:
 
     @classmethod
     def from_options(cls, **options: Any) -> Benchmark:
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in options.items()})
+        made: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in options.items()
+        }
+        return cls(**made)
 
 
 @dataclass(frozen=True)
