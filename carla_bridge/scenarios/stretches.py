@@ -20,7 +20,8 @@ AHEAD_M = 45.0  # from the trigger to what stands in the way
 VAN, POLICE, BICYCLE = "vehicle.mercedes.sprinter", "vehicle.dodge.charger_police_2020", "vehicle.diamondback.century"
 HAZARD = ("RightBlinker", "LeftBlinker")
 BLUE = ("Special1", "Special2")
-ONCOMING_MPS, ONCOMING_GAPS_M = 7.0, (22.0, 35.0)
+# Close together, and early: who sees a few seconds ahead must see that the other lane is taken, or meets them in it.
+ONCOMING_MPS, ONCOMING_GAPS_M, ONCOMING_FROM_M = 7.0, (12.0, 16.0), 55.0
 
 
 def half_lane(stage: Stage, arc_m: float) -> float:
@@ -96,12 +97,8 @@ def oncoming(stage: Stage, at_m: float) -> tuple[Flow, ...]:
     line = along_lanes(stage.graph, extended(stage.graph, [lane], 60.0, 60.0))
     here, _ = line.project(*stage.route.points_at(np.array([at_m]))[0])
     speed = stage.spec.number("flow_speed", ONCOMING_MPS)
-    trigger = stage.trigger_m
-    return (
-        Flow(
-            line, speed, ONCOMING_GAPS_M, 3, trigger - 20.0, at_m - 10.0, max(0.0, here - 70.0), stops_of(stage, line)
-        ),
-    )
+    first_m, start = stage.trigger_m - ONCOMING_FROM_M, max(0.0, here - 70.0)
+    return (Flow(line, speed, ONCOMING_GAPS_M, 3, first_m, at_m - 10.0, start, stops_of(stage, line)),)
 
 
 def stops_of(stage: Stage, line: Line) -> tuple[tuple[float, int], ...]:
