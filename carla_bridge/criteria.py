@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 import carla
+import numpy as np
 
 from bev import Pose2D
 from carla_bridge.convert import location_to_carla, wrap_angle
@@ -23,6 +24,9 @@ class InfractionKind(str, Enum):
     VEHICLE = "collisions_vehicle"
     STATIC = "collisions_layout"
     RED_LIGHT = "red_light"
+    STOP_SIGN = "stop_infraction"
+    SCENARIO_TIMEOUT = "scenario_timeouts"
+    YIELD_EMERGENCY = "yield_emergency_vehicle_infractions"
     OUTSIDE_LANES = "outside_route_lanes"
     MIN_SPEED = "min_speed_infractions"
     ROUTE_DEVIATION = "route_dev"
@@ -71,10 +75,12 @@ class CriteriaConfig:
     pushed_s: float = 1.0  # for so long after he was hit where he stood, nobody answers for being pushed on
     timeout_base_s: float = 300.0
     timeout_speed_share: float = 0.1  # the slowest allowed mean speed, as a share of the speed limit
+    longest_s: float = math.inf  # no drive may take longer
     speed_checkpoints: int = 4
     traffic_radius_m: float = 50.0
     light_reach_m: float = 60.0  # a red light nearer than this explains why one stands
-    sign_reach_m: float = 5.0  # and a stop sign nearer than this
+    sign_reach_m: float = 5.0  # and a stop sign nearer than this, where one has to stand before one drives on
+    standing_mps: float = 0.1
     queue_m: float = 40.0  # and so does a car ahead (waiting before or behind a junction) that is slower than this:
     queue_mps: float = 1.0
 
@@ -108,15 +114,13 @@ class Criteria:
         config: CriteriaConfig | None = None,
         stop_signs: Sequence[StopLine] = (),
     ) -> None:
-        """stop_lines: of lights. stop_signs: lines at which one stands for a sign, and for those who have to be let by
-        there: no reason to be called slow."""
+        """stop_lines: of lights. stop_signs: lines before which one has to come to a standstill."""
         self.config = config or CriteriaConfig()
         self.route = route
         self.infractions: list[Infraction] = []
         self.ended: InfractionKind | str | None = None  # COMPLETED, or the kind that ended the drive
-        self.timeout_s = self.config.timeout_base_s + route.length_m / (
-            self.config.timeout_speed_share * float(route.speed_limits_mps.mean())
-        )
+        slowest_mps = self.config.timeout_speed_share * float(route.speed_limits_mps.mean())
+        self.timeout_s = min(self.config.longest_s, self.config.timeout_base_s + route.length_m / slowest_mps)
         self._tracker = RouteTracker(route)  # on true positions, whatever the car believes
         self._stop_lines, self._in_lane = tuple(stop_lines), in_lane
         self._route_lines = lines_on_route(route, stop_lines)
@@ -128,6 +132,7 @@ class Criteria:
         self._speeds_before = (0.0, 0.0)  # two ticks ago, one tick ago
         self._last_contact_s: dict[int, float] = {}
         self._excused_until_s: dict[int, float] = {}
+        self._sign_speeds: dict[float, float] = {}  # the lowest one before each stop sign of the route, by arc length
         self._outside_m = 0.0
         self._speeds: list[tuple[float, float]] = []  # own and mean traffic speed since the last checkpoint
         self._checkpoint = 1
@@ -146,6 +151,9 @@ class Criteria:
         self._tracker.update(truth.ego.pose.x, truth.ego.pose.y)
         self._watch_contacts(truth)
         self._watch_lights(truth)
+        self._watch_signs(truth)
+        for fault in truth.faults:
+            self._add(InfractionKind(fault.kind), truth, fault.actor_id, fault.detail)
         self._watch_lanes(truth)
         self._watch_speed(truth)
         self._watch_end(truth)
@@ -216,6 +224,20 @@ class Criteria:
         for line in self._stop_lines:
             if truth.lights.get(line.light_id) == LightColour.RED and crosses(line, then, now):
                 self._add(InfractionKind.RED_LIGHT, truth, line.light_id, f"light {line.light_id} was red")
+
+    def _watch_signs(self, truth: Truth) -> None:
+        """Who drives over the line of a stop sign must have stood before it, within `sign_reach_m`."""
+        if self._last is None:
+            return
+        then, now = front_of(self._last), front_of(truth.ego)
+        for arc, line in self._route_signs:
+            gap = line.pose.transform_to_local(np.array([now]))[0]
+            if -self.config.sign_reach_m <= gap[0] < 0.0 and abs(gap[1]) < line.width_m:
+                lowest = self._sign_speeds.get(arc, math.inf)
+                self._sign_speeds[arc] = min(lowest, abs(truth.ego.speed_mps))
+            if crosses(line, then, now) and self._sign_speeds.get(arc, math.inf) > self.config.standing_mps:
+                detail = f"did not stand before the line of lane {line.lane}"
+                self._add(InfractionKind.STOP_SIGN, truth, 0, detail)
 
     def _watch_lanes(self, truth: Truth) -> None:
         if self._last is not None and not self._in_lane(truth.ego.pose):

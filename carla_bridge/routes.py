@@ -13,6 +13,7 @@ import numpy as np
 from bev import Command, FloatArray, Pose2D, RouteHint
 from carla_bridge.convert import wrap_angle
 from carla_bridge.lanes import Lane, LaneGraph, turn_of
+from carla_bridge.scenarios.spec import ScenarioSpec, add_scenario, read_scenario
 from carla_bridge.truth import LaneKey, StopLine
 
 TURN_RAD = math.radians(30.0)  # a junction that changes the heading by less is passed straight on
@@ -36,7 +37,7 @@ class JunctionSpan:
 @dataclass(frozen=True, eq=False)
 class Route:
     """A way to drive. points (N, 2) lane centres about 1 m apart, yaws (N,) unwrapped, arc_m (N,) from 0,
-    speed_limits_mps (N,), lane_widths_m (N,)."""
+    speed_limits_mps (N,), lane_widths_m (N,). scenarios: what waits along it."""
 
     name: str
     town: str
@@ -47,6 +48,7 @@ class Route:
     lane_widths_m: FloatArray
     junctions: tuple[JunctionSpan, ...]
     lanes: tuple[LaneKey, ...]
+    scenarios: tuple[ScenarioSpec, ...] = ()
 
     @property
     def length_m(self) -> float:
@@ -357,25 +359,39 @@ def _add_route(root: ElementTree.Element, route: Route) -> None:
     for arc in [*(arc for arc in arcs if arc < route.length_m), route.length_m]:
         pose = route.pose_at(arc)
         ElementTree.SubElement(waypoints, "position", x=f"{pose.x:.2f}", y=f"{-pose.y:.2f}", z="0.00")
-    ElementTree.SubElement(node, "scenarios")
+    scenarios = ElementTree.SubElement(node, "scenarios")
+    for spec in route.scenarios:
+        add_scenario(scenarios, spec)
 
 
-def load_routes(graph: LaneGraph, path: str | Path) -> tuple[Route, ...]:
-    """Every route of a Leaderboard 2.x routes file, threaded through the lanes of this map."""
+def load_routes(graph: LaneGraph, path: str | Path, name: str | None = None) -> tuple[Route, ...]:
+    """The routes of a Leaderboard 2.x routes file that lie in this map's town, threaded through its lanes; with a name
+    that one alone. ValueError if there is none, or one that cannot be driven."""
     try:
         root = ElementTree.parse(path).getroot()
     except (OSError, ElementTree.ParseError) as error:
         raise ValueError(f"routes file {path}: {error}") from error
-    routes = []
-    for node in root.iter("route"):
-        places = [(float(place.attrib["x"]), -float(place.attrib["y"])) for place in node.iter("position")]
-        if node.attrib.get("town") != graph.town or len(places) < 2:
-            raise ValueError(
-                f"routes file {path}, route {node.attrib.get('id')}: needs town {graph.town} and at least "
-                f"2 positions, received town {node.attrib.get('town')} and {len(places)} positions"
-            )
-        routes.append(route_through(graph, places, node.attrib.get("id", "route")))
-    return tuple(routes)
+    nodes = [node for node in root.iter("route") if name is None or node.attrib.get("id") == name]
+    if not nodes:
+        there = [node.attrib.get("id") for node in root.iter("route")]
+        raise ValueError(f"routes file {path}: route {name or ''} is not in it; it has {there}")
+    here = [node for node in nodes if node.attrib.get("town") == graph.town] or nodes[:1]
+    return tuple(_read_route(graph, node, path) for node in here)
+
+
+def _read_route(graph: LaneGraph, node: ElementTree.Element, path: str | Path) -> Route:
+    name, town = node.attrib.get("id", "route"), node.attrib.get("town")
+    places = [(float(place.attrib["x"]), -float(place.attrib["y"])) for place in node.iterfind("waypoints/position")]
+    if town != graph.town or len(places) < 2:
+        raise ValueError(
+            f"routes file {path}, route {name}: needs town {graph.town} and at least "
+            f"2 positions, received town {town} and {len(places)} positions"
+        )
+    try:
+        scenarios = tuple(read_scenario(child) for child in node.iterfind("scenarios/scenario"))
+    except ValueError as error:
+        raise ValueError(f"routes file {path}, route {name}: {error}") from error
+    return replace(route_through(graph, places, name), scenarios=scenarios)
 
 
 def route_through(graph: LaneGraph, places: Sequence[tuple[float, float]], name: str) -> Route:

@@ -9,7 +9,7 @@ import contextlib
 import gc
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 
@@ -32,6 +32,8 @@ from carla_bridge.pacemaker import Pacemaker
 from carla_bridge.process import SessionError, WorldDied, WorldProcess, library_muted
 from carla_bridge.rig import Readings, SensorHub
 from carla_bridge.routes import Route, RouteTracker
+from carla_bridge.scenarios.engine import ScenarioEngine
+from carla_bridge.scenarios.spec import ScenarioSpec
 from carla_bridge.traffic import plan_extras
 from carla_bridge.truth import StopLine, Truth, TruthReader, find_stop_lines
 from carla_bridge.weather import lamps_wanted, weather_of
@@ -97,6 +99,7 @@ class Session:
         self._ego: carla.Vehicle | None = None
         self._control = Control(throttle=0.0, brake=1.0, steer=0.0)
         self._dead = False
+        self._truth: Truth
 
     # -- opening and closing ------------------------------------------------------------------------------------
 
@@ -178,7 +181,7 @@ class Session:
         if self._dead or ego is None or self._pacemaker is None:
             return
         self._pacemaker.clear_traffic(self.config.timeout_s)
-        doomed = [*(hub.actors if hub is not None else ()), ego]
+        doomed = [*(hub.actors if hub is not None else ()), *self.scenarios.actors, ego]
         self.client.apply_batch_sync([carla.command.DestroyActor(actor) for actor in doomed], False)
         self._pacemaker.tick(self.config.timeout_s)  # now they are gone from the snapshot too
 
@@ -195,15 +198,20 @@ class Session:
         near_share: float = 0.0,
         seed: int = 0,
         weather: str | None = None,
+        scenarios: Sequence[ScenarioSpec] = (),
     ) -> SensorFrame:
         """Puts the ego at the start of a route, with `cars` TrafficManager cars around; returns the first frame with
         images. Time, frame numbers and traffic lights begin anew. variety: vehicles of every kind. near_share: of the
         cars, begins near the route. obstacles: broken down cars and construction sites on the route. weather: a name
-        of `WEATHERS`; None leaves it as it is."""
+        of `WEATHERS`; None leaves it as it is. scenarios: along the route (see `Route.scenarios`). Raises SessionError
+        for a start that is taken, ValueError for a scenario that this route cannot have."""
         assert self._pacemaker is not None, "open the session first"
         self.route, self.tracker = route, RouteTracker(route)
+        tick_s = self.config.tick_s
+        engine = ScenarioEngine(self.world, self.graph, route, self.stop_lines, scenarios, seed, tick_s)
         with self._guarded():
             self._end_drive()
+            self.scenarios = engine
             self._ego = self._spawn_ego(route.start)
             box = self._reader.box(self._ego)
             base = (box.location.x, -box.location.y, box.location.z - box.extent.z)
@@ -293,15 +301,16 @@ class Session:
         with self._guarded():
             # Answered only once it is in force, and with it all that was sent before: the tick comes from another
             # process, and nothing orders the messages of two.
-            self.client.apply_batch_sync(
-                [carla.command.ApplyVehicleControl(self._ego, control_to_carla(self._control))], False
-            )
+            scripted = [] if self._frames == 0 else self.scenarios.step(self._truth)
+            control = carla.command.ApplyVehicleControl(self._ego, control_to_carla(self._control))
+            self.client.apply_batch_sync([control, *scripted], False)
             frame = self._pacemaker.tick(self.config.timeout_s)
             self._await_snapshot(frame)
             readings = self._hub.read(frame, self.config.timeout_s, self._death, first)
         self._frames += 1
         time_s = round(self._frames * self.config.tick_s, 6)
-        self._truth = self._reader.read(self._ego, readings.contacts, self._frames, time_s)
+        truth = self._reader.read(self._ego, readings.contacts, self._frames, time_s)
+        self._truth = replace(truth, faults=self.scenarios.take_faults())
         self._position = self._locate(readings.gnss)
         self.tracker.update(*self._position)
         if readings.extra_images is not None:

@@ -72,6 +72,15 @@ class Contact:
 
 
 @dataclass(frozen=True)
+class ScenarioFault:
+    """What a scenario has against the ego. kind: name of the infraction in a Leaderboard results file."""
+
+    kind: str
+    actor_id: int  # 0 for none
+    detail: str
+
+
+@dataclass(frozen=True)
 class Truth:
     """The whole world at one tick. others: sorted by actor id, without the ego."""
 
@@ -81,6 +90,7 @@ class Truth:
     others: tuple[Body, ...]
     lights: Mapping[int, LightColour]  # actor id -> colour
     contacts: tuple[Contact, ...]  # since the tick before
+    faults: tuple[ScenarioFault, ...] = ()  # likewise
 
 
 class TruthReader:

@@ -33,14 +33,15 @@ JOB, RESULTS, STDERR = "job.json", "results.json", "stderr.txt"
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Fields of configs/benchmark/*.yaml. Raises ValueError for what cannot be."""
+    """Fields of configs/benchmark/*.yaml. options: overrides that every drive gets unless the user says otherwise.
+    Towns are those that the routes file names. Raises ValueError for what cannot be."""
 
-    town: str
     routes: str
     ids: tuple[str, ...] | None = None
     seeds: tuple[int, ...] = (0,)
     workers: int = 2
     attempts: int = 3
+    options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
@@ -102,16 +103,19 @@ def run_benchmark(benchmark: Benchmark, out: Path) -> int:
 def drives_of(benchmark: Benchmark, out: Path, overrides: Sequence[str]) -> list[Drive]:
     """overrides: what the user asked for; the drives get them all, but those that say which drive it is."""
     kept = [word for word in overrides if not word.lstrip("+~").startswith(_OURS)]
+    asked = {_key(word) for word in kept}
+    kept = [*(word for word in benchmark.options if _key(word) not in asked), *kept]
     file = routes_file(benchmark.routes)
-    wanted = benchmark.ids or route_ids(file)
-    unknown = sorted(set(wanted) - set(route_ids(file)))
+    towns = towns_of_routes(file)
+    wanted = benchmark.ids or tuple(towns)
+    unknown = sorted(set(wanted) - set(towns))
     if unknown:
-        raise UserError(f"benchmark.ids: {unknown} are not in {file}; it has {list(route_ids(file))}")
+        raise UserError(f"benchmark.ids: {unknown} are not in {file}; it has {list(towns)}")
     drives = []
     for seed in benchmark.seeds:
         for name in wanted:
             mine = (
-                f"world.town={benchmark.town}",
+                f"world.town={towns[name]}",
                 "routes=file",
                 f"routes.path={file}",
                 f"routes.id={name}",
@@ -121,12 +125,22 @@ def drives_of(benchmark: Benchmark, out: Path, overrides: Sequence[str]) -> list
     return drives
 
 
-def route_ids(file: Path) -> tuple[str, ...]:
-    """The routes of a Leaderboard routes file, by name."""
+def _key(word: str) -> str:
+    return word.lstrip("+~").split("=")[0]
+
+
+def towns_of_routes(file: Path) -> dict[str, str]:
+    """The routes of a Leaderboard routes file: name -> town, in the order of the file."""
     try:
-        return tuple(str(node.attrib["id"]) for node in ElementTree.parse(file).getroot().iter("route"))
-    except (OSError, ElementTree.ParseError, KeyError) as error:
+        nodes = list(ElementTree.parse(file).getroot().iter("route"))
+        towns = {str(node.attrib["id"]): str(node.attrib["town"]) for node in nodes}
+    except KeyError as error:
+        raise UserError(f"benchmark.routes: {file}: a route without {error}") from error
+    except (OSError, ElementTree.ParseError) as error:
         raise UserError(f"benchmark.routes: {file}: {error}") from error
+    if len(towns) < len(nodes):
+        raise UserError(f"benchmark.routes: {file}: the ids of its routes must be distinct")
+    return towns
 
 
 def routes_file(path: str) -> Path:
@@ -190,6 +204,10 @@ def _show(summary: dict[str, Any]) -> None:
         low, high = summary[f"{name}_interval"]
         table.add_row(name.replace("_", " "), f"{summary[name]:.2f}", f"{low:.2f} to {high:.2f}")
     table.add_row("success rate", f"{100 * summary['success_rate']:.0f} %", "")
+    for name, value in summary["bench2drive"].items():
+        table.add_row(name.replace("_", " "), "-" if value is None else f"{value:.1f} %", "")
+    for name, value in summary["abilities"].items():
+        table.add_row(f"ability {name.replace('_', ' ')}", f"{100 * value:.0f} %", "")
     for kind, count in summary["infractions"].items():
         table.add_row(f"  {kind.replace('_', ' ')}", str(count), "")
     Console().print(table)

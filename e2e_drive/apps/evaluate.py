@@ -20,7 +20,7 @@ from rich.console import Console
 from tqdm import tqdm
 
 from bev import BevGrid, Camera, SensorFrame, rig_from_config
-from carla_bridge.criteria import Criteria, InfractionKind, LaneCheck
+from carla_bridge.criteria import Criteria, CriteriaConfig, InfractionKind, LaneCheck
 from carla_bridge.lanes import lane_outlines
 from carla_bridge.process import SessionError, WorldDied
 from carla_bridge.routes import Route, find_first_drive_route, load_routes, random_route
@@ -28,19 +28,23 @@ from carla_bridge.session import Session
 from carla_bridge.surroundings import find_stop_signs
 from e2e_drive.apps.benchmark import RESULTS, Benchmark, routes_file, run_benchmark
 from e2e_drive.apps.drivers import Driver, ExpertDriver, StackDriver
+from e2e_drive.apps.motion import MotionRecorder
 from e2e_drive.apps.options import build, plain, rig_of, whole_number, world_of
 from e2e_drive.apps.recorder import LOG, TIMELINE, VIDEO, Recorder, Scene, Surroundings
 from e2e_drive.errors import EXIT_INTERRUPTED, EXIT_WORLD_DIED, UserError
 from e2e_drive.logs.about import file_sha256, git_revision
 from e2e_drive.logs.pictures import CODINGS
 from e2e_drive.report import machine, print_drive, versions, write_json, write_text
-from e2e_drive.scores import RULES, RouteRecord, results_json, results_text
+from e2e_drive.scores import RULES, Motion, RouteRecord, results_json, results_text
+from e2e_drive.scores.bench2drive import JUNCTION_PASSED_M, figures
 from e2e_drive.stack import DrivingStack, build_stack, weights_folder
 from planner.weights import WEIGHTS_FILE
 
 RUN = "run.json"
 CAMERA_PERIOD_S = 0.1
 MAP_WITHIN_M = 60.0  # lanes this near the route are in the log
+# Bench2Drive: blocked after 60 s, over after 4000 ticks of 0.05 s
+CRITERIA = {"bench2drive": CriteriaConfig(blocked_s=60.0, longest_s=200.0)}
 _SENSORS = ("carla_camera", "carla_gnss", "carla_imu", "carla_speedometer")  # Leaderboard's names
 _CUT_OFF = {EXIT_INTERRUPTED: "Interrupted", EXIT_WORLD_DIED: "Simulation crashed"}
 
@@ -49,6 +53,7 @@ _CUT_OFF = {EXIT_INTERRUPTED: "Interrupted", EXIT_WORLD_DIED: "Simulation crashe
 class Course:
     """How far the drive has come when it ends, however it ends. exit_code 0: by the rules of the road."""
 
+    motion: MotionRecorder
     exit_code: int = 0
     why: str = ""
     drive_wall_s: float = 0.0
@@ -120,12 +125,8 @@ def choose_route(cfg: DictConfig, session: Session) -> Route:
             rng = np.random.default_rng(int(options.seed))
             return random_route(session.graph, rng, float(options.length_m), f"random_{options.seed}")
         if options.kind == "file":
-            routes = load_routes(session.graph, routes_file(str(options.path)))
             wanted = None if options.id is None else str(options.id)
-            for route in routes:
-                if wanted in (None, route.name):
-                    return route
-            raise UserError(f"routes.id={wanted} is not in {options.path}; it has {[route.name for route in routes]}")
+            return load_routes(session.graph, routes_file(str(options.path)), wanted)[0]
     except ValueError as error:
         raise UserError(f"routes: {error}") from error
     raise UserError(f"routes.kind must be first_drive, random or file, received {options.kind!r}")
@@ -141,27 +142,37 @@ def _drive(
     opened: float,
 ) -> int:
     route = choose_route(cfg, session)
-    frame = session.start(
-        route, cars=int(cfg.cars), walkers=int(cfg.walkers), variety=bool(cfg.variety), seed=int(cfg.seed)
-    )
+    try:
+        frame = session.start(
+            route,
+            cars=int(cfg.cars),
+            walkers=int(cfg.walkers),
+            variety=bool(cfg.variety),
+            seed=int(cfg.seed),
+            scenarios=route.scenarios,
+        )
+    except ValueError as error:  # a scenario that cannot be there
+        raise UserError(f"routes: {error}") from error
     driver: Driver = ExpertDriver(session) if stack is None else StackDriver(stack, session)
     signs = tuple(find_stop_signs(session.map, session.graph).values())
-    criteria = Criteria(route, session.stop_lines, LaneCheck(session.map), stop_signs=signs)
+    criteria = Criteria(
+        route, session.stop_lines, LaneCheck(session.map), CRITERIA.get(str(cfg.rules)), stop_signs=signs
+    )
     grid = BevGrid() if stack is None else stack.model.config.grid
     scene = Scene(f"{route.name}, seed {cfg.seed}", route.length_m, camera, round(1.0 / CAMERA_PERIOD_S), grid)
-    about = {"config": OmegaConf.to_yaml(cfg), "seed": str(cfg.seed), "route": route.name,
+    about = {"config": OmegaConf.to_yaml(cfg, resolve=True), "seed": str(cfg.seed), "route": route.name,
              "server": session.server_version, "revision": git_revision(), "frame_period_s": str(CAMERA_PERIOD_S),
              "weights_sha256": "" if stack is None else file_sha256(weights_folder(str(cfg.weights)) / WEIGHTS_FILE),
              **{f"version.{k}": v for k, v in versions().items()}}  # fmt: skip
     lanes = lane_outlines(session.graph.lanes.values(), route.points, MAP_WITHIN_M)
     around = Surroundings(session.rig, lanes, session.latitude_longitude_deg)
-    course = Course()
+    course = Course(MotionRecorder(session.config.tick_s))
     set_up_s = time.perf_counter() - opened
     graph = None if stack is None else stack.graph
     images, quality = str(cfg.log_images), int(cfg.jpeg_quality)
     with Recorder(out, scene, around, graph, about, images, quality) as recorder:
         _loop(session, driver, criteria, recorder, frame, course, cfg.max_s)
-    record = route_record(criteria, _CUT_OFF.get(course.exit_code))
+    record = route_record(criteria, _CUT_OFF.get(course.exit_code), course.motion.motion)
     results = results_json([record], 1, _SENSORS if stack is not None else (), str(cfg.rules))
     write_text(out / RESULTS, results_text(results))
     factor = record.duration_game_s / max(course.drive_wall_s, 1e-9)
@@ -214,6 +225,7 @@ def _loop(
         while True:
             control = driver.step(frame)
             infractions = criteria.update(session.truth)
+            course.motion.add(session.truth, criteria.completion)
             progress_m = min(session.tracker.progress_m, route.length_m)
             picture = None if frame.images is None else next(iter(session.views.values()), None)
             recorder.tick(frame, session.truth, control, driver, progress_m, infractions, picture)
@@ -233,9 +245,10 @@ def _loop(
         bar.close()
 
 
-def route_record(criteria: Criteria, cut_off: str | None) -> RouteRecord:
+def route_record(criteria: Criteria, cut_off: str | None, motion: Motion) -> RouteRecord:
     """The bridge's outcome in the words of a results file."""
-    outcome = criteria.outcome()
+    outcome, route = criteria.outcome(), criteria.route
+    junction = route.junctions[0].entry_m + JUNCTION_PASSED_M if route.junctions else None
     infractions: dict[str, list[str]] = {}
     speed_ratios = []
     for found in outcome.infractions:
@@ -245,7 +258,7 @@ def route_record(criteria: Criteria, cut_off: str | None) -> RouteRecord:
             speed_ratios.append(found.value)
     return RouteRecord(
         index=0,
-        route_id=criteria.route.name,
+        route_id=route.name,
         route_length_m=outcome.route_length_m,
         duration_game_s=outcome.duration_s,
         completion_pct=100.0 * outcome.completion,
@@ -253,6 +266,9 @@ def route_record(criteria: Criteria, cut_off: str | None) -> RouteRecord:
         off_route_fraction=outcome.off_route_fraction,
         speed_ratios=tuple(speed_ratios),
         crash=cut_off,
+        scenarios=tuple(spec.kind for spec in route.scenarios),
+        first_junction_pct=None if junction is None else 100.0 * junction / route.length_m,
+        bench2drive=figures(motion),
     )
 
 

@@ -15,7 +15,7 @@ def print_drive(console: Console, record: RouteRecord, tally: Tally, rules: str,
     table = Table(title=f"{record.route_id}: {record.status}", show_header=False, title_style="bold", min_width=64)
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(justify="right")
-    table.add_row("driving score (Leaderboard " + rules + ")", f"[bold]{result.composed:.1f}[/bold]")
+    table.add_row(f"driving score ({rules} rules)", f"[bold]{result.composed:.1f}[/bold]")
     driven_m = record.route_length_m * record.completion_pct / 100.0
     table.add_row("route completion", f"{result.route:.1f} %  ({driven_m:.0f} of {record.route_length_m:.0f} m)")
     table.add_row("infraction penalty", f"{result.penalty:.3f}")

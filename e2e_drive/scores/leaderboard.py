@@ -1,10 +1,11 @@
-"""Driving scores by the rules of the CARLA Leaderboard, versions 1.0, 2.0 and 2.1.
+"""Driving scores by the rules of the CARLA Leaderboard, versions 1.0, 2.0 and 2.1, and of Bench2Drive.
 
 Coefficients: carla-simulator/leaderboard, `leaderboard/utils/statistics_manager.py` (branches `leaderboard-1.0`,
 `leaderboard-2.0`, `leaderboard-2.1`). Re-derived from the published rules:
 
 1.0, 2.0   penalty = (1 - off_route) * product over infractions of factor
 2.1        penalty = (1 - off_route) / (1 + sum over infractions of c)
+Bench2Drive: as 2.0, but for the speed at checkpoints
 score      = route completion [%] * penalty
 """
 
@@ -48,9 +49,11 @@ class Rules:
 _FACTORS_1_0 = {
     COLLISION_PEDESTRIAN: 0.50, COLLISION_VEHICLE: 0.60, COLLISION_LAYOUT: 0.65, RED_LIGHT: 0.70, STOP_SIGN: 0.80,
 }  # fmt: skip
+_FACTORS_2_0 = {**_FACTORS_1_0, SCENARIO_TIMEOUT: 0.70, YIELD_EMERGENCY: 0.70}
 RULES: dict[str, Rules] = {
     "1.0": Rules("1.0", _FACTORS_1_0),
-    "2.0": Rules("2.0", {**_FACTORS_1_0, SCENARIO_TIMEOUT: 0.70, YIELD_EMERGENCY: 0.70}, min_speed=0.3),
+    "2.0": Rules("2.0", _FACTORS_2_0, min_speed=0.3),
+    "bench2drive": Rules("bench2drive", _FACTORS_2_0),
     "2.1": Rules(
         "2.1",
         {

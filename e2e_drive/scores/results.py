@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,7 +39,8 @@ _FAILURES = {
 @dataclass(frozen=True)
 class RouteRecord:
     """How one route went. infractions: kind -> one message each. crash: why the drive ended before its time
-    (the world died, Ctrl-C), None if it ended by the rules."""
+    (the world died, Ctrl-C), None if it ended by the rules. scenarios: types on the route. first_junction_pct: of the
+    route, where its first junction is passed. bench2drive: see bench2drive.figures."""
 
     index: int
     route_id: str
@@ -50,6 +51,9 @@ class RouteRecord:
     off_route_fraction: float = 0.0
     speed_ratios: tuple[float, ...] = ()
     crash: str | None = None
+    scenarios: tuple[str, ...] = ()
+    first_junction_pct: float | None = None
+    bench2drive: Mapping[str, float | None] = field(default_factory=dict)
 
     @property
     def evidence(self) -> Evidence:
@@ -113,7 +117,7 @@ def results_json(
         "sensors": list(sensors),
         "values": [str(mean[key] if key in mean else per_km[key]) for key in _LABELS],
         "labels": list(_LABELS.values()),
-        "rules": f"CARLA Leaderboard {rules}",
+        "rules": "Bench2Drive" if rules == "bench2drive" else f"CARLA Leaderboard {rules}",
     }
 
 
@@ -137,6 +141,13 @@ def _record(outcome: RouteRecord, result: Score) -> dict[str, Any]:
         "meta": {
             "route_length": _rounded(outcome.route_length_m),
             "duration_game": _rounded(outcome.duration_game_s),
+        },
+        # not the Leaderboard's: its readers pass over them
+        "driving_scores": {name: _rounded(score(outcome.evidence, rules).composed) for name, rules in RULES.items()},
+        "scenarios": list(outcome.scenarios),
+        "first_junction_pct": outcome.first_junction_pct,
+        "bench2drive": {
+            name: None if value is None else _rounded(value) for name, value in outcome.bench2drive.items()
         },
     }
 

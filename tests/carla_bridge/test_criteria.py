@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 from bridge_helpers import STOP_LINE, car, straight_route, truth
 
 from carla_bridge.criteria import COMPLETED, Criteria, CriteriaConfig, InfractionKind
-from carla_bridge.truth import Body, Contact, LightColour, StopLine, Truth
+from carla_bridge.truth import Body, Contact, LightColour, ScenarioFault, StopLine, Truth
 
 
 def watch(ticks: Iterable[Truth], config: CriteriaConfig | None = None, signs: tuple[StopLine, ...] = ()) -> Criteria:
@@ -119,3 +120,41 @@ def test_a_drive_that_was_cut_off_says_so() -> None:
     outcome = watch(drive(0.0, 40.0)).outcome("Failed - Simulation crashed")
     assert outcome.status == "Failed - Simulation crashed"
     assert outcome.completion == pytest.approx(0.4, abs=0.01)
+
+
+SIGN = StopLine(light_id=0, pose=STOP_LINE.pose, width_m=3.5, lane=STOP_LINE.lane)
+
+
+def approach(stop_x: float | None, speed: float = 5.0) -> list[Truth]:
+    """Along the road with the line at 50 m; the front bumper, 2.4 m ahead, may stop somewhere."""
+    places = [30.0 + 0.25 * i for i in range(121)]
+    ticks, time_s = [], 0.0
+    for x in places:
+        stands = stop_x is not None and x == stop_x
+        for _ in range(5 if stands else 1):
+            ticks.append(truth(time_s, car(x, speed=0.0 if stands else speed)))
+            time_s += 0.05
+    return ticks
+
+
+@pytest.mark.parametrize(
+    ("stop_x", "expected"),
+    [(46.0, []), (43.0, []), (None, [InfractionKind.STOP_SIGN]), (40.0, [InfractionKind.STOP_SIGN])],
+)
+def test_who_passes_a_stop_sign_must_have_stood_near_its_line(
+    stop_x: float | None, expected: list[InfractionKind]
+) -> None:
+    assert kinds(watch(approach(stop_x), signs=(SIGN,))) == expected
+
+
+def test_faults_of_scenarios_are_infractions() -> None:
+    found = ScenarioFault("yield_emergency_vehicle_infractions", 7, "held up")
+    ticks = [replace(tick, faults=(found,) if i == 9 else ()) for i, tick in enumerate(drive(0.0, 30.0))]
+    (infraction,) = watch(ticks).infractions
+    assert (infraction.kind, infraction.actor) == (InfractionKind.YIELD_EMERGENCY, 7)
+
+
+def test_a_drive_may_take_no_longer_than_the_rules_say() -> None:
+    standing = [truth(0.05 * i, car(5.0 + 0.01 * i, speed=0.2)) for i in range(45)]
+    criteria = watch(standing, CriteriaConfig(longest_s=2.0))
+    assert criteria.ended == InfractionKind.TIMEOUT

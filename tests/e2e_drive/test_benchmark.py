@@ -1,11 +1,12 @@
 """Which drives a benchmark consists of, when one counts as done, and what many of them come to."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from e2e_drive.apps.benchmark import Benchmark, drives_of, route_ids, routes_file
+from e2e_drive.apps.benchmark import Benchmark, drives_of, routes_file, towns_of_routes
 from e2e_drive.errors import UserError
 from e2e_drive.scores import RouteRecord, results_json
 from e2e_drive.scores.summary import summarise
@@ -14,11 +15,13 @@ UNSEEN = "thornby_unseen.xml"
 
 
 def test_the_shipped_benchmark_has_twenty_routes() -> None:
-    assert len(set(route_ids(routes_file(UNSEEN)))) == 20
+    towns = towns_of_routes(routes_file(UNSEEN))
+    assert len(towns) == 20
+    assert set(towns.values()) == {"Thornby"}
 
 
 def test_drives_get_what_the_user_asked_for_but_their_own_route_and_seed(tmp_path: Path) -> None:
-    benchmark = Benchmark("Thornby", UNSEEN, ids=("thornby_03", "thornby_07"), seeds=(0, 5))
+    benchmark = Benchmark(UNSEEN, ids=("thornby_03", "thornby_07"), seeds=(0, 5))
     asked = [
         "benchmark=thornby",
         "benchmark.workers=1",
@@ -37,20 +40,45 @@ def test_drives_get_what_the_user_asked_for_but_their_own_route_and_seed(tmp_pat
     assert {"world.town=Thornby", "routes.id=thornby_07", "seed=5"} <= set(words)
     assert not any(word.startswith(("benchmark", "out=")) or word in ("seed=9", "world.town=Gridley") for word in words)
     with pytest.raises(UserError, match="thornby_99"):
-        drives_of(Benchmark("Thornby", UNSEEN, ids=("thornby_99",)), tmp_path, [])
+        drives_of(Benchmark(UNSEEN, ids=("thornby_99",)), tmp_path, [])
     with pytest.raises(UserError, match=r"nowhere\.xml"):
-        drives_of(Benchmark("Thornby", "nowhere.xml"), tmp_path, [])
+        drives_of(Benchmark("nowhere.xml"), tmp_path, [])
+
+
+def test_towns_are_those_of_the_routes_and_options_give_way_to_the_users(tmp_path: Path) -> None:
+    routes = tmp_path / "routes.xml"
+    routes.write_text('<routes><route id="a" town="Gridley" /><route id="b" town="Ringwood" /></routes>')
+    benchmark = Benchmark(str(routes), options=("cars=8", "rules=bench2drive"))
+    drives = drives_of(benchmark, tmp_path, ["cars=3"])
+    assert [word for drive in drives for word in drive.overrides if word.startswith("world.town")] == [
+        "world.town=Gridley",
+        "world.town=Ringwood",
+    ]
+    assert drives[0].overrides[:2] == ("rules=bench2drive", "cars=3")
+    routes.write_text('<routes><route id="a" town="Gridley" /><route id="a" town="Ringwood" /></routes>')
+    with pytest.raises(UserError, match="distinct"):
+        drives_of(benchmark, tmp_path, [])
+
+
+@pytest.mark.parametrize(("name", "each"), [("dev", 1), ("test", 4)])
+def test_the_shipped_scenario_benchmarks_hold_every_type(name: str, each: int) -> None:
+    file = routes_file(f"scenarios_{name}.xml")
+    towns = towns_of_routes(file)
+    kinds = Counter(route.rsplit("_", 2)[0] for route in towns)
+    assert len(kinds) >= 16
+    assert set(kinds.values()) == {each}
+    assert ("Thornby" in towns.values()) == (name == "test")
 
 
 def test_only_results_of_the_very_same_drive_count(tmp_path: Path) -> None:
-    (drive,) = drives_of(Benchmark("Thornby", UNSEEN, ids=("thornby_03",)), tmp_path, ["link=off"])
+    (drive,) = drives_of(Benchmark(UNSEEN, ids=("thornby_03",)), tmp_path, ["link=off"])
     assert not drive.is_done()
     drive.folder.mkdir()
     (drive.folder / "job.json").write_text(json.dumps({"overrides": list(drive.overrides)}))
     assert not drive.is_done()  # begun, not finished
     (drive.folder / "results.json").write_text("{}")
     assert drive.is_done()
-    (other,) = drives_of(Benchmark("Thornby", UNSEEN, ids=("thornby_03",)), tmp_path, ["link=urban"])
+    (other,) = drives_of(Benchmark(UNSEEN, ids=("thornby_03",)), tmp_path, ["link=urban"])
     assert not other.is_done()
 
 
@@ -75,4 +103,4 @@ def test_summary() -> None:
 @pytest.mark.parametrize(("options", "told"), [({"seeds": [1, 1]}, "distinct"), ({"workers": 0}, "at least 1")])
 def test_impossible_benchmarks_are_told(options: dict[str, object], told: str) -> None:
     with pytest.raises(ValueError, match=told):
-        Benchmark.from_options(town="Thornby", routes=UNSEEN, **options)
+        Benchmark.from_options(routes=UNSEEN, **options)
