@@ -165,6 +165,7 @@ def _drive(
         "versions": versions(),
         "machine": machine(),
         "config": plain(cfg),
+        "choices": {group: name for group, name in HydraConfig.get().runtime.choices.items() if "/" not in group},
     })  # fmt: skip
     if course.exit_code != 0:
         print(f"e2e-drive: evaluate: {course.why}; what was recorded is in {out}", file=sys.stderr)
