@@ -31,7 +31,9 @@ def run(cfg: DictConfig) -> int:
     policy = service.StackPolicy(cfg, ids)
     print(f"policy on {cfg.host}:{port} for {cfg.mode} runtimes; Ctrl-C ends it", flush=True)
     try:
-        server.run_server(policy, port=port, host=str(cfg.host), max_workers=whole_number(cfg, "workers", 1), mode=cfg.mode)
+        server.run_server(
+            policy, port=port, host=str(cfg.host), max_workers=whole_number(cfg, "workers", 1), mode=cfg.mode
+        )
     except RuntimeError as error:  # the address is taken, or no address
         raise UserError(f"{error}") from error
     return 0

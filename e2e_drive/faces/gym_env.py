@@ -51,7 +51,7 @@ class DriveEnv(gymnasium.Env[Observation, FloatArray]):
         max_s: float = 120.0,
         render_mode: str | None = None,
     ) -> None:
-        """overrides: of `e2e-drive evaluate` (world.town, cars, walkers, rig, ...). max_s: simulated, then truncated."""
+        """overrides: of `e2e-drive evaluate` (world.town, cars, walkers, ...). max_s: simulated, then truncated."""
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode must be None or 'rgb_array', received {render_mode!r}")
         self.cfg = composed(overrides)

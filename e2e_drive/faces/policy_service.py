@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -42,7 +42,7 @@ class Rollout:
     newest_us: int = -1  # of the pictures seen last
     last_s: float = 0.0
     standing_s: float = 0.0
-    frames: int = field(default=0)
+    frames: int = 0
 
 
 class StackPolicy(BaseDriver):  # type: ignore[misc]
@@ -105,7 +105,8 @@ def read_frame(rollout: Rollout, session: SessionState, now_us: int) -> SensorFr
     speed = 0.0 if state is None else float(state.linear_velocity.x)
     yaw_rate = 0.0 if state is None else float(state.angular_velocity.z)
     standing = abs(speed) <= STANDING_MPS
-    rollout.standing_s = min(rollout.standing_s + time_s - rollout.last_s, EgoMotion.MAX_STANDING_S) if standing else 0.0
+    stood_s = rollout.standing_s + time_s - rollout.last_s
+    rollout.standing_s = min(stood_s, EgoMotion.MAX_STANDING_S) if standing else 0.0
     rollout.last_s = time_s
     rollout.frames += 1
     at = Pose2D(0.0, 0.0, 0.0) if pose is None else middle_of(pose)

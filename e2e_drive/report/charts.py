@@ -47,9 +47,7 @@ class _Axes:
             f'<text x="{_LEFT - 6}" y="{self.y(at) + 4:.1f}" text-anchor="end">{escape(label)}</text>'
             for at, label in y_ticks.items()
         ]
-        parts += [
-            _lines(label, self.x(at), base + 16, "middle") for at, label in x_ticks.items()
-        ]
+        parts += [_lines(label, self.x(at), base + 16, "middle") for at, label in x_ticks.items()]
         parts.append(f'<line class="axis" x1="{_LEFT}" y1="{base}" x2="{right}" y2="{base}"/>')
         parts.append(f'<text x="{right}" y="{_HEIGHT - 2}" text-anchor="end" class="name">{escape(x_name)}</text>')
         parts.append(f'<text x="2" y="10" class="name">{escape(y_name)}</text>')
@@ -58,7 +56,8 @@ class _Axes:
 
 def _lines(label: str, x: float, y: float, anchor: str) -> str:
     spans = "".join(
-        f'<tspan x="{x:.1f}" dy="{0 if i == 0 else 12}">{escape(line)}</tspan>' for i, line in enumerate(label.split("\n"))
+        f'<tspan x="{x:.1f}" dy="{0 if i == 0 else 12}">{escape(line)}</tspan>'
+        for i, line in enumerate(label.split("\n"))
     )
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{spans}</text>'
 
@@ -105,7 +104,9 @@ def score_by_link(groups: Sequence[Group]) -> str:
         body += f'<polyline class="curve" points="{path}" stroke="{colour}"/>'
         for x, score in spots:
             low, high = axes.y(score.low), axes.y(score.high)
-            body += f'<line x1="{x:.1f}" y1="{low:.1f}" x2="{x:.1f}" y2="{high:.1f}" stroke="{colour}" stroke-width="2"/>'
+            body += (
+                f'<line x1="{x:.1f}" y1="{low:.1f}" x2="{x:.1f}" y2="{high:.1f}" stroke="{colour}" stroke-width="2"/>'
+            )
             body += f'<circle cx="{x:.1f}" cy="{axes.y(score.mean):.1f}" r="4" fill="{colour}"/>'
         keys.append((colour, names[number]))
     return _svg("Driving score against link quality", body) + legend(keys)
@@ -168,7 +169,9 @@ def _map(town: str, spots: Sequence[tuple[float, float, str]], mishaps: Sequence
         )
     bar = _round_step(width / 4.0)
     base = height * scale - 6.0
-    body.append(f'<path class="axis" d="M6 {base:.1f}h{bar * scale:.1f}"/><text x="6" y="{base - 5:.1f}">{bar:g} m</text>')
+    body.append(
+        f'<path class="axis" d="M6 {base:.1f}h{bar * scale:.1f}"/><text x="6" y="{base - 5:.1f}">{bar:g} m</text>'
+    )
     drawn = _svg(f"Where stages ran, {town}", "".join(body), round(width * scale), round(height * scale))
     return f"<figure>{drawn}<figcaption>{escape(town)}</figcaption></figure>"
 

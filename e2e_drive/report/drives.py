@@ -134,7 +134,7 @@ def _read_log(path: Path) -> _Log:
         if entry.topic == "/truth":
             place = (entry.value.pose.x, entry.value.pose.y)
         elif entry.topic == "/link":
-            link, _ = entry.value
+            link = entry.value
             up.append(link.up_bps if link.available else 0.0)
             rtt.append(link.rtt_s)
         elif entry.topic == "/schedule":

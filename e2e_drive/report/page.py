@@ -1,4 +1,4 @@
-"""A folder of drives -> one self-contained HTML page: nothing is loaded from anywhere, so it can be mailed and archived.
+"""A folder of drives -> one self-contained HTML page: nothing is loaded from anywhere, so it can be mailed.
 
 Clips are inside the page as long as they fit into a budget, the rest lie beside it in a folder. Links to logs and
 timelines are relative to where the page lies.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
@@ -31,7 +31,7 @@ class _ClipShelf:
     page: Path
     room_bytes: int
     progress: Callable[[], object] = lambda: None
-    beside: int = field(default=0)
+    beside: int = 0
 
     def show(self, drive: DriveData, mishap: Mishap) -> str:
         """HTML of the clip, or of the reason why there is none."""
@@ -82,7 +82,8 @@ def write_page(
         page,
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<link rel="icon" href="data:,"><style>{style}</style></head>\n<body>{body}<script>{script}</script></body></html>\n',
+        f'<link rel="icon" href="data:,"><style>{style}</style></head>\n'
+        f"<body>{body}<script>{script}</script></body></html>\n",
     )
 
 
@@ -160,7 +161,18 @@ def _mishaps(drives: Sequence[DriveData], shelf: _ClipShelf) -> str:
 
 
 def _drives_table(drives: Sequence[DriveData], page: Path) -> str:
-    heads = ["drive!", "route!", "seed", "policy!", "link!", "score", "completion %", "status!", "infractions", "files!"]
+    heads = [
+        "drive!",
+        "route!",
+        "seed",
+        "policy!",
+        "link!",
+        "score",
+        "completion %",
+        "status!",
+        "infractions",
+        "files!",
+    ]
     rows = []
     for drive in drives:
         files = " ".join(
@@ -182,7 +194,8 @@ def _drives_table(drives: Sequence[DriveData], page: Path) -> str:
 def _table(heads: Iterable[str], rows: Iterable[str]) -> str:
     """A head that ends in "!" is of a column of words."""
     cells = "".join(
-        f'<th class="word">{escape(head[:-1])}</th>' if head.endswith("!") else f"<th>{escape(head)}</th>" for head in heads
+        f'<th class="word">{escape(head[:-1])}</th>' if head.endswith("!") else f"<th>{escape(head)}</th>"
+        for head in heads
     )
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     return f'<div class="scroll"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>'
