@@ -20,7 +20,7 @@ PLACE_COLOURS = {
 }  # fmt: skip
 _DASHES = ("", "6 3", "2 3", "8 3 2 3")
 _WIDTH, _HEIGHT = 620, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 12, 14, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 12, 24, 44
 _MAX_CURVE = 200  # points of a distribution; more cannot be seen
 _LONGEST_SHARE = 0.995  # of all frames; the slowest rest lies beyond the latency axis
 _SPOT_M = 4.0  # one mark a stretch of this length on a map
@@ -154,7 +154,7 @@ def _map(town: str, spots: Sequence[tuple[float, float, str]], mishaps: Sequence
     xs, ys = [s[0] for s in spots], [s[1] for s in spots]
     margin = 12.0
     west, north = min(xs) - margin, max(ys) + margin
-    width, height = max(xs) - west + margin, north - min(ys) + margin
+    width, height = max(xs) - west + margin, north - min(ys) + 2.0 * margin  # room for the scale bar below
     scale = 400.0 / max(width, height)
     place = lambda x, y: ((x - west) * scale, (north - y) * scale)  # noqa: E731 (two uses, one line)
     body = []

@@ -28,7 +28,7 @@ def cut_clip(video: Path, at_s: float) -> Clip | None:
     out = io.BytesIO()
     moment: av.VideoFrame | None = None
     try:
-        with av.open(str(video)) as source, av.open(out, "w", format="mp4", options={"movflags": "faststart"}) as sink:
+        with av.open(str(video)) as source, av.open(out, "w", format="mp4") as sink:
             stream = source.streams.video[0]
             height = round(WIDTH * stream.height / stream.width / 2) * 2
             rate = Fraction(stream.average_rate or 10)

@@ -8,10 +8,10 @@ import pytest
 
 gymnasium = pytest.importorskip("gymnasium", reason="needs the extra `gym`")
 
-from gymnasium.utils.env_checker import check_env
+from gymnasium.utils.env_checker import check_env  # noqa: E402
 
-from e2e_drive.faces.gym_env import DriveEnv, StackDecides
-from e2e_drive.faces.registration import ENV_ID, register_envs
+from e2e_drive.faces.gym_env import DriveEnv, StackDecides  # noqa: E402
+from e2e_drive.faces.registration import ENV_ID, register_envs  # noqa: E402
 
 FEW = ("cars=2", "link=fixed")
 
