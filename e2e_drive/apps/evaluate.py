@@ -165,6 +165,7 @@ def _drive(
         "versions": versions(),
         "machine": machine(),
         "config": plain(cfg),
+        "overrides": list(HydraConfig.get().overrides.task),
         "choices": {group: name for group, name in HydraConfig.get().runtime.choices.items() if "/" not in group},
     })  # fmt: skip
     if course.exit_code != 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from e2e_drive.errors import UserError
 from e2e_drive.logs import read_drive
 from e2e_drive.report.tally import placement_of
 
-RESULTS, RUN, JOB, LOG, VIDEO = "results.json", "run.json", "job.json", "drive.mcap", "drive.mp4"
+RESULTS, RUN, LOG, VIDEO = "results.json", "run.json", "drive.mcap", "drive.mp4"
 _TOPICS = frozenset({"/timeline", "/schedule", "/truth", "/link", "/infraction"})
 _UNKNOWN = "unknown"
 _AFTER = re.compile(r" at \(x=([-\d.]+), y=([-\d.]+)\) after ([\d.]+) s$")
@@ -97,16 +97,15 @@ def find_drives(root: Path) -> list[Path]:
 def read_folder(folder: Path, root: Path) -> DriveData:
     """One drive; a log that is missing or cut costs the curves, not the scores."""
     results, run = _json(folder / RESULTS), _json(folder / RUN)
-    job = _json(folder / JOB) if (folder / JOB).is_file() else {}
     try:
         record = results["_checkpoint"]["records"][0]
         mishaps = tuple(_mishaps(record["infractions"]))
-        config, choices = run["config"], run.get("choices", {})
+        config, choices, overrides = run["config"], run.get("choices", {}), run.get("overrides", ())
         seed, town, rules = int(run["seeds"]["seed"]), str(config["world"]["town"]), str(results.get("rules", ""))
     except (KeyError, IndexError, TypeError) as error:
         raise UserError(f"{folder}: {RESULTS} or {RUN} is not of a drive: no {error}") from error
     log = _read_log(folder / LOG)
-    setting = _setting(config, choices, job.get("overrides", ()), log.policy)
+    setting = _setting(config, choices, overrides, log.policy)
     name = str(folder.relative_to(root)) if folder != root else folder.name
     return DriveData(
         folder, name, str(record["route_id"]), town, seed, setting, record, rules, mishaps, log.latencies_s, log.spots,
@@ -156,7 +155,9 @@ def _read_log(path: Path) -> _Log:
     )
 
 
-def _setting(config: Mapping[str, Any], choices: Mapping[str, Any], overrides: Any, logged: str) -> Setting:
+def _setting(config: Mapping[str, Any], choices: Mapping[str, Any], overrides: Sequence[str], logged: str) -> Setting:
+    """Choices of groups, each with what was set finer than that ("fixed link.latency_s=2.0")."""
+
     def of(group: str, fallback: str) -> str:
         finer = [word for word in overrides if word.startswith(f"{group}.")]
         return " ".join([str(choices.get(group) or fallback), *finer])

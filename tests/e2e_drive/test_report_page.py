@@ -41,7 +41,8 @@ def write_drive(folder: Path, policy: str, link: str, seed: int, completion: flo
     record = RouteRecord(0, "r_00", 300.0, 60.0, completion, infractions)
     (folder / "results.json").write_text(json.dumps(results_json([record], 1, ())), encoding="utf-8")
     run = {"seeds": {"seed": seed}, "config": {"driver": "model", "weights": "little", "world": {"town": "Gridley"}},
-           "choices": {"scheduler": policy, "link": link, "soc": "xavier"}}  # fmt: skip
+           "choices": {"scheduler": policy, "link": link, "soc": "xavier"},
+           "overrides": ["link.rtt_s=0.1"] if link == "good" else []}  # fmt: skip
     (folder / "run.json").write_text(json.dumps(run), encoding="utf-8")
     with DriveLog(folder / "drive.mcap", {}) as log:
         log.truth(EgoTruth(10, Pose2D(12.0, 5.0, 0.0), 3.0, 0.0), 0.5)
@@ -61,6 +62,7 @@ def drives(tmp_path_factory: pytest.TempPathFactory) -> list[DriveData]:
 def test_intervals_are_over_seeds(drives: list[DriveData]) -> None:
     edge, exact = group_drives(drives)
     assert (edge.setting.policy, exact.setting.policy) == ("edge_only", "exact")
+    assert edge.setting.link == "good link.rtt_s=0.1"
     score = exact.scores["score_composed"]
     assert score.mean == pytest.approx(90.0)
     assert score.over == "2 seeds"
