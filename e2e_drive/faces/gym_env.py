@@ -57,7 +57,9 @@ class DriveEnv(gymnasium.Env[Observation, FloatArray]):
         self.cfg = composed(overrides)
         self.rig = rig_of(self.cfg)
         self.render_mode, self.route_length_m, self.max_s = render_mode, route_length_m, max_s
-        pictures = {c.name: spaces.Box(0, 255, (c.height, c.width, 3), np.uint8) for c in self.rig.cameras}
+        pictures: dict[str, spaces.Space[Any]] = {
+            c.name: spaces.Box(0, 255, (c.height, c.width, 3), np.uint8) for c in self.rig.cameras
+        }
         fastest = np.array([_FASTEST_MPS, _FASTEST_TURN_RPS, EgoMotion.MAX_STANDING_S], np.float32)
         self.observation_space = spaces.Dict({
             "cameras": spaces.Dict(pictures),

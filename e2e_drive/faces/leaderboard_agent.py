@@ -89,7 +89,7 @@ class AgentConfig:
         return cls(overrides, **{key: str(value) for key, value in content.items()})
 
 
-class E2EDriveAgent(AutonomousAgent):  # type: ignore[misc,valid-type]
+class E2EDriveAgent(AutonomousAgent):
     """One route: made, given its plan, set up, stepped and destroyed by the evaluator."""
 
     def __init__(self, carla_host: str, carla_port: int, debug: bool = False) -> None:

@@ -45,7 +45,7 @@ class Rollout:
     frames: int = 0
 
 
-class StackPolicy(BaseDriver):  # type: ignore[misc]
+class StackPolicy(BaseDriver):
     """One driving stack a session. camera_ids: which of the runtime's cameras stands for which of the rig's; a camera
     that is not named is looked for under the rig's own name."""
 
@@ -122,10 +122,12 @@ def _new_images(rollout: Rollout, session: SessionState) -> Mapping[str, ImageAr
     if len(taken) < len(frames):
         return None
     rollout.newest_us = max(frame.timestamp_us for frame in taken)
-    return {
-        camera.name: cv2.resize(frame.as_array(), (camera.width, camera.height), interpolation=cv2.INTER_AREA)
-        for camera, frame in zip(rollout.rig.cameras, taken, strict=True)
-    }
+    sized = zip(rollout.rig.cameras, taken, strict=True)
+    return {camera.name: _resized(frame.as_array(), camera) for camera, frame in sized}
+
+
+def _resized(image: ImageArray, camera: Camera) -> ImageArray:
+    return np.asarray(cv2.resize(image, (camera.width, camera.height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def middle_of(rear_axle: Pose) -> Pose2D:

@@ -72,7 +72,8 @@ class DriveData:
 
     @property
     def scores(self) -> Mapping[str, float]:
-        return self.record["scores"]  # type: ignore[no-any-return]
+        scores: Mapping[str, float] = self.record["scores"]
+        return scores
 
     @property
     def is_success(self) -> bool:
