@@ -69,8 +69,8 @@ class _Sensor:
 
 
 class SensorHub:
-    """Spawns the sensors of one car and waits for all that are due. `shift`: see from a virtual pose. depth: each camera
-    of the rig has a depth camera of half its size at its side."""
+    """Spawns the sensors of one car and waits for all that are due. `shift`: see from a virtual pose. depth: each
+    camera of the rig has a depth camera of half its size at its side."""
 
     def __init__(
         self,

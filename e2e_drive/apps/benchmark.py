@@ -50,7 +50,8 @@ class Benchmark:
 
     @classmethod
     def from_options(cls, **options: Any) -> Benchmark:
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in options.items()})
+        known: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in options.items()}
+        return cls(**known)
 
 
 @dataclass(frozen=True)

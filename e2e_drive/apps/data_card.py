@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from bev import BevClass, BevGrid, BoxKind, Camera, CameraRig
 from e2e_drive.errors import UserError
-from e2e_drive.logs import BoxLabel, Labels, read_drive, read_metadata
-from e2e_drive.logs.reader import CAMERA_PREFIX, DEPTH_PREFIX
+from e2e_drive.logs import BoxLabel, Labels, read_drive
+from e2e_drive.logs.reader import CAMERA_PREFIX, DEPTH_PREFIX, read_run
 from e2e_drive.report.contact_sheet import Picture, Row, contact_sheet
 from e2e_drive.report.files import write_text
 from e2e_drive.report.histogram import grid, histogram
@@ -92,7 +92,7 @@ def add_log(tally: Tally, log: Path) -> None:
 
 
 def _about(log: Path) -> Mapping[str, str]:
-    about = read_metadata(log).get("run", {})
+    about = read_run(log)
     if "rig" not in about:
         raise UserError(f"{log} does not say with which cameras it was recorded: it is no log of this collection")
     return about
@@ -163,7 +163,7 @@ def picture_of(log: Path, time_s: float) -> Picture:
     about = _about(log)
     rig = CameraRig(tuple(Camera(**camera) for camera in json.loads(about["rig"])))
     found: dict[str, Any] = {}
-    for entry in read_drive(log):
+    for entry in read_drive(log, from_s=time_s - 1e-6):
         if entry.time_s > time_s + 1e-6:
             break
         if abs(entry.time_s - time_s) < 1e-6:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
@@ -17,6 +18,7 @@ from e2e_drive.apps.options import build, plain, rig_of
 from e2e_drive.apps.run_plan import is_held_out
 from e2e_drive.errors import EXIT_INTERRUPTED, UserError
 from e2e_drive.learn.board import Board
+from e2e_drive.learn.card import write_card
 from e2e_drive.learn.config import TrainConfig
 from e2e_drive.learn.dataset import Balance, DriveDataset
 from e2e_drive.learn.evaluation import evaluate
@@ -64,8 +66,27 @@ def run(cfg: DictConfig) -> int:
         return 0
     _show(console, f"held-out drives after {trainer.step} steps" if validate else "training", metrics)
     write_json(out / "metrics.json", metrics)
-    console.print(f"weights: {out / WEIGHTS_FOLDER}")
+    write_card(
+        out / WEIGHTS_FOLDER,
+        out.name,
+        model,
+        learn_shards,
+        held_out,
+        metrics,
+        steps=trainer.step,
+        batch_size=config.batch_size,
+        minutes=trainer.spent_s / 60,
+        seed=config.seed,
+        command=_command(),
+    )
+    console.print(f"weights and their model card: {out / WEIGHTS_FOLDER}")
     return 0
+
+
+def _command() -> str:
+    """As it was typed."""
+    typed = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    return " ".join(["e2e-drive train", *typed])
 
 
 def _evaluate(cfg: DictConfig, rig: CameraRig, console: Console) -> int:
@@ -75,7 +96,7 @@ def _evaluate(cfg: DictConfig, rig: CameraRig, console: Console) -> int:
     model.set_rig(rig)
     shards = _shards(cfg, model.config, 0, hold_out=False)[0]
     dataset = DriveDataset(shards, rig)
-    model = model.to(str(cfg.device)).to(memory_format=torch.channels_last)
+    model = model.to(str(cfg.device)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     metrics = evaluate(model, validation_batches(dataset, int(cfg.eval_samples), str(cfg.device)))
     _show(console, f"{cfg.eval} on {len(shards)} drives of {cfg.data}", metrics)
     write_json(Path(cfg.out) / "open_loop.json", metrics)

@@ -41,7 +41,7 @@ def draw_samples(model: DrivingModel, dataset: DriveDataset, count: int = _PICTU
     """(height, width, 3) RGB: a few samples below one another: pictures, labels from above, and what the network makes
     of it."""
     device = next(model.parameters()).device
-    rows = []
+    rows: list[ImageArray] = []
     for batch in validation_batches(dataset, count, str(device)):
         with torch.inference_mode():
             out = model(model.with_memory(batch))

@@ -56,8 +56,9 @@ def read_run(path: Path) -> dict[str, str]:
     return {} if first is None else dict(first.metadata)
 
 
-def read_drive(path: Path, topics: frozenset[str] | None = None) -> Iterator[Entry]:
-    """Entries in the order in which they were logged; only those of `topics` (prefixes count: "/camera/") if given."""
+def read_drive(path: Path, topics: frozenset[str] | None = None, from_s: float = 0.0) -> Iterator[Entry]:
+    """Entries in the order in which they were logged; only those of `topics` (prefixes count: "/camera/") if given,
+    and only those stamped `from_s` or later: the ones before are not decoded."""
     schemas: dict[int, Schema] = {}
     channels: dict[int, Channel] = {}
     decoders = DecoderFactory()
@@ -68,6 +69,8 @@ def read_drive(path: Path, topics: frozenset[str] | None = None) -> Iterator[Ent
             channels[record.id] = record
         elif isinstance(record, Message):
             channel = channels[record.channel_id]
+            if record.log_time < from_s * 1e9:
+                continue
             if topics is not None and not any(channel.topic.startswith(topic) for topic in topics):
                 continue
             decode = decoders.decoder_for(channel.message_encoding, schemas[channel.schema_id])

@@ -144,6 +144,9 @@ def test_train_command(tmp_path: Path) -> None:
     assert 0.0 <= metrics["iou_road"] <= 1.0
     assert "light_accuracy" in metrics
     assert list((tmp_path / "out/tensorboard").iterdir())
+    card = (tmp_path / "out/weights/README.md").read_text()
+    assert "samples of 1 drives" in card
+    assert "| iou road |" in card
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         judged = compose("train", [*overrides, f"eval={tmp_path / 'out/weights'}"])
     assert run(judged) == 0
