@@ -61,13 +61,15 @@ class DriveEnv(gymnasium.Env[Observation, FloatArray]):
             c.name: spaces.Box(0, 255, (c.height, c.width, 3), np.uint8) for c in self.rig.cameras
         }
         fastest = np.array([_FASTEST_MPS, _FASTEST_TURN_RPS, EgoMotion.MAX_STANDING_S], np.float32)
+        self._motion = spaces.Box(fastest * np.array([-1, -1, 0], np.float32), fastest)
+        self._action = spaces.Box(np.array([0, 0, -1], np.float32), np.array([1, 1, 1], np.float32))
         self.observation_space = spaces.Dict({
             "cameras": spaces.Dict(pictures),
-            "motion": spaces.Box(fastest * np.array([-1, -1, 0], np.float32), fastest),
+            "motion": self._motion,
             "command": spaces.Discrete(len(Command)),
             "distance_m": spaces.Box(0.0, RouteHint.MAX_DISTANCE_M, (1,), np.float32),
         })  # fmt: skip
-        self.action_space = spaces.Box(np.array([0, 0, -1], np.float32), np.array([1, 1, 1], np.float32))
+        self.action_space = self._action
         self._session: Session | None = None
         self._frame: SensorFrame | None = None
         self._images: dict[str, ImageArray] = {}
@@ -105,8 +107,8 @@ class DriveEnv(gymnasium.Env[Observation, FloatArray]):
         return self._observation(), self._info()
 
     def step(self, action: FloatArray) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
-        low, high = self.action_space.low, self.action_space.high  # type: ignore[attr-defined]
-        throttle, brake, steer = (float(x) for x in np.clip(np.asarray(action, np.float64), low, high))
+        within = np.clip(np.asarray(action, np.float64), self._action.low, self._action.high)
+        throttle, brake, steer = (float(x) for x in within)
         control = Control(throttle, brake, steer)
         return self.drive(lambda frame: control)
 
@@ -145,10 +147,9 @@ class DriveEnv(gymnasium.Env[Observation, FloatArray]):
     def _observation(self) -> Observation:
         ego, hint = self.frame.ego, self.frame.hint
         motion = np.array([ego.speed_mps, ego.yaw_rate_rps, ego.standing_s], np.float32)
-        box = self.observation_space["motion"]  # type: ignore[index]
         return {
             "cameras": dict(self._images),
-            "motion": np.clip(motion, box.low, box.high),
+            "motion": np.clip(motion, self._motion.low, self._motion.high),
             "command": int(hint.command),
             "distance_m": np.array([hint.distance_m], np.float32),
         }
