@@ -85,15 +85,24 @@ class RoadsideUnits:
 
 class RadioEye:
     """The radio's view of a car that somebody else drives: looks on over a connection of its own, and drives nothing.
-    RuntimeError where no world answers."""
+    role: the car's `role_name`."""
 
-    def __init__(self, host: str, port: int, timeout_s: float = 5.0, role: str = "hero") -> None:
-        client = carla.Client(host, port)
-        client.set_timeout(timeout_s)
+    def __init__(self, client: carla.Client, role: str = "hero") -> None:
         self._client, self._world, self._role = client, client.get_world(), role
         self._units = RoadsideUnits(self._world, self._world.get_map())
         self._reader = TruthReader(self._world)
         self._car: carla.Actor | None = None
+
+    @classmethod
+    def connected(cls, host: str, port: int, timeout_s: float = 5.0) -> RadioEye:
+        """RuntimeError where no world answers."""
+        client = carla.Client(host, port)
+        client.set_timeout(timeout_s)
+        return cls(client)
+
+    @property
+    def units(self) -> tuple[RoadsideUnit, ...]:
+        return self._units.units
 
     def geometry(self) -> LinkGeometry:
         """As `RoadsideUnits.geometry`; nothing in reach as long as there is no such car."""

@@ -130,7 +130,7 @@ class E2EDriveAgent(AutonomousAgent):
 
     def _find_world(self, radio: str) -> RadioEye | None:
         try:
-            return RadioEye(*self._address)
+            return RadioEye.connected(*self._address)
         except RuntimeError as error:
             if radio == "world":
                 raise
