@@ -85,54 +85,74 @@ def score_by_link(groups: Sequence[Group]) -> str:
         links.setdefault(group.setting.link, []).append(group)
     quality = {link: float(np.nanmean([_finite(group.up_mbps) for group in found])) for link, found in links.items()}
     order = sorted(links, key=lambda link: (quality[link], link))
-    series: dict[str, list[Group]] = {}
-    for group in groups:
-        setting = group.setting
-        series.setdefault(f"{setting.policy}, {setting.soc}, {setting.weights}", []).append(group)
-    names = _shortened(list(series))
+    series = _series(groups)
     axes = _Axes((-0.5, len(order) - 0.5), (0.0, 100.0))
     ticks = {float(i): _link_label(link, links[link]) for i, link in enumerate(order)}
     body = axes.frame(ticks, {v: f"{v:.0f}" for v in (0.0, 25.0, 50.0, 75.0, 100.0)}, "link, worst first",
                       "driving score")  # fmt: skip
     keys = []
-    for number, found in enumerate(series.values()):
-        colour = COLOURS[number % len(COLOURS)]
+    for number, (name, found) in enumerate(series.items()):
+        colour, dash = _look(number)
         shift = (number - (len(series) - 1) / 2.0) * min(0.06, 0.6 / len(series))
         found = sorted(found, key=lambda group: order.index(group.setting.link))
         spots = [(axes.x(order.index(g.setting.link) + shift), g.scores["score_composed"]) for g in found]
         path = " ".join(f"{x:.1f},{axes.y(score.mean):.1f}" for x, score in spots)
-        body += f'<polyline class="curve" points="{path}" stroke="{colour}"/>'
+        body += f'<polyline class="curve" points="{path}" stroke="{colour}" stroke-dasharray="{dash}"/>'
         for x, score in spots:
             low, high = axes.y(score.low), axes.y(score.high)
             body += (
                 f'<line x1="{x:.1f}" y1="{low:.1f}" x2="{x:.1f}" y2="{high:.1f}" stroke="{colour}" stroke-width="2"/>'
             )
             body += f'<circle cx="{x:.1f}" cy="{axes.y(score.mean):.1f}" r="4" fill="{colour}"/>'
-        keys.append((colour, names[number]))
+        keys.append((colour, name))
     return _svg("Driving score against link quality", body) + legend(keys)
 
 
 def latency_curves(groups: Sequence[Group]) -> str:
-    """Which share of the frames was answered within so many milliseconds."""
+    """Which share of the frames was answered within so many milliseconds: a chart a link, a curve a policy, in the
+    colours of `score_by_link`."""
     timed = [group for group in groups if len(group.latencies_s)]
     if not timed:
         return "<p>No drive with a network: no latencies.</p>"
     pooled = np.concatenate([group.latencies_s for group in timed])
     end_ms = max(float(np.quantile(pooled, _LONGEST_SHARE)) * 1e3 * 1.05, 1.0)
-    step = _round_step(end_ms / 6.0)
+    looks = {name: _look(number) for number, name in enumerate(_series(groups))}
+    charts = []
+    for link in dict.fromkeys(group.setting.link for group in timed):
+        found = {name: [g for g in members if g.setting.link == link] for name, members in _series(groups).items()}
+        body = _latency_body([(looks[name], group) for name, members in found.items() for group in members], end_ms)
+        drawn = _svg(f"Distribution of the latency, link {link}", body)
+        charts.append(f"<figure>{drawn}<figcaption>link {escape(link)}</figcaption></figure>")
+    return f'<div class="two">{"".join(charts)}</div>' + legend((look[0], name) for name, look in looks.items())
+
+
+def _latency_body(curves: Sequence[tuple[tuple[str, str], Group]], end_ms: float) -> str:
     axes = _Axes((0.0, end_ms), (0.0, 100.0))
-    x_ticks = {float(at): f"{at:g}" for at in np.arange(0.0, end_ms, step)}
+    x_ticks = {float(at): f"{at:g}" for at in np.arange(0.0, end_ms, _round_step(end_ms / 6.0))}
     body = axes.frame(x_ticks, {v: f"{v:.0f} %" for v in (0.0, 25.0, 50.0, 75.0, 100.0)}, "capture to control [ms]",
                       "frames answered")  # fmt: skip
-    keys = []
-    for number, group in enumerate(timed):
-        colour, dash = COLOURS[number % len(COLOURS)], _DASHES[number // len(COLOURS) % len(_DASHES)]
+    for (colour, dash), group in curves:
+        if not len(group.latencies_s):
+            continue
         shares = np.linspace(0.0, 1.0, min(len(group.latencies_s), _MAX_CURVE))
         values = np.minimum(np.quantile(group.latencies_s, shares, method="inverted_cdf") * 1e3, end_ms)
         path = " ".join(f"{axes.x(v):.1f},{axes.y(100 * s):.1f}" for v, s in zip(values, shares, strict=True))
         body += f'<polyline class="curve" points="{path}" stroke="{colour}" stroke-dasharray="{dash}"/>'
-        keys.append((colour, group.setting.title))
-    return _svg("Distribution of the latency", body) + legend(keys)
+    return body
+
+
+def _series(groups: Sequence[Group]) -> dict[str, list[Group]]:
+    """Policy, SoC and weights, as far as they differ -> its groups, a link each."""
+    series: dict[str, list[Group]] = {}
+    for group in groups:
+        setting = group.setting
+        series.setdefault(f"{setting.policy}, {setting.soc}, {setting.weights}", []).append(group)
+    return dict(zip(_shortened(list(series)), series.values(), strict=True))
+
+
+def _look(number: int) -> tuple[str, str]:
+    """Colour and dashes of the n-th series."""
+    return COLOURS[number % len(COLOURS)], _DASHES[number // len(COLOURS) % len(_DASHES)]
 
 
 def place_map(group: Group) -> str:

@@ -70,9 +70,9 @@ def write_page(
     body = "".join([
         _head(drives, title),
         '<h2 id="table">Scores</h2>' + _groups_table(groups),
-        '<h2 id="figures">Figures</h2><div class="two">'
-        f"<div><h3>Driving score against link quality</h3>{score_by_link(groups)}</div>"
-        f"<div><h3>Latency, of frames that were answered</h3>{latency_curves(groups)}</div></div>",
+        '<h2 id="figures">Driving score against link quality</h2>'
+        f'<div class="chart">{score_by_link(groups)}</div>'
+        f"<h2>Latency, of frames that were answered</h2>{latency_curves(groups)}",
         '<h2 id="map">Where stages ran</h2>' + _maps(groups),
         '<h2 id="infractions">Infractions</h2>' + _mishaps(drives, shelf),
         '<h2 id="drives">Drives</h2>' + _drives_table(drives, page),
