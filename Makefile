@@ -17,7 +17,7 @@ setup: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet -c constraints.txt torch
-	$(PIP) install --quiet -c constraints.txt -e '.[dev,train,bench,export]'
+	$(PIP) install --quiet -c constraints.txt -e '.[dev,train,bench,export,gym,alpasim]'
 	touch $@
 
 drive: $(STAMP)  ## the first drive: SEED=0..., ARGS='link=off' for any override

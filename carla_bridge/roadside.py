@@ -10,7 +10,7 @@ import carla
 from bev import Pose2D
 from carla_bridge.convert import location_to_carla
 from carla_bridge.process import WorldDied
-from carla_bridge.truth import Body
+from carla_bridge.truth import Body, TruthReader
 from scheduling.types import LinkGeometry
 
 HEIGHT_M = 6.0
@@ -81,6 +81,37 @@ class RoadsideUnits:
             height_m,
             abs(ego.speed_mps),
         )
+
+
+class RadioEye:
+    """The radio's view of a car that somebody else drives: looks on over a connection of its own, and drives nothing.
+    role: the car's `role_name`."""
+
+    def __init__(self, client: carla.Client, role: str = "hero") -> None:
+        self._client, self._world, self._role = client, client.get_world(), role
+        self._units = RoadsideUnits(self._world, self._world.get_map())
+        self._reader = TruthReader(self._world)
+        self._car: carla.Actor | None = None
+
+    @classmethod
+    def connected(cls, host: str, port: int, timeout_s: float = 5.0) -> RadioEye:
+        """RuntimeError where no world answers."""
+        client = carla.Client(host, port)
+        client.set_timeout(timeout_s)
+        return cls(client)
+
+    @property
+    def units(self) -> tuple[RoadsideUnit, ...]:
+        return self._units.units
+
+    def geometry(self) -> LinkGeometry:
+        """As `RoadsideUnits.geometry`; nothing in reach as long as there is no such car."""
+        if self._car is None:
+            vehicles = self._world.get_actors().filter("vehicle.*")
+            self._car = next((car for car in vehicles if car.attributes.get("role_name") == self._role), None)
+        if self._car is None:
+            return LinkGeometry(-1, math.inf, False, 0)
+        return self._units.geometry(self._reader.body(self._car))
 
 
 def place_units(world_map: carla.Map, spacing_m: float) -> tuple[RoadsideUnit, ...]:

@@ -25,9 +25,9 @@ from carla_bridge.convert import (
     pose_to_carla,
     rigid,
     vector_from_carla,
-    wrap_angle,
 )
 from carla_bridge.lanes import LaneGraph
+from carla_bridge.odometry import Odometer
 from carla_bridge.pacemaker import Pacemaker
 from carla_bridge.process import SessionError, WorldDied, WorldProcess, library_muted
 from carla_bridge.rig import Readings, SensorHub
@@ -40,12 +40,10 @@ from carla_bridge.weather import lamps_wanted, weather_of
 from planner.types import Control
 
 EGO_TYPE = "vehicle.lincoln.mkz_2020"
-REAR_AXLE_M = 1.43  # behind the middle of the car: half the wheelbase
 SPAWN_HEIGHT_M = 0.3
 SETTLE_TICKS = 10  # the car drops onto its wheels, every camera has exposed once
 GNSS_TOLERANCE_M = 5.0
 GNSS_DECIDES_M = 2.0
-STANDING_MPS = 0.1  # slower counts as standing
 LAMPS = carla.VehicleLightState(carla.VehicleLightState.Position | carla.VehicleLightState.LowBeam)
 SNAPSHOT_POLL_S = 0.0002
 
@@ -241,18 +239,15 @@ class Session:
             self.world.reset_all_traffic_lights()
         self.views: Mapping[str, ImageArray] = {}
         self.depth_m: Mapping[str, FloatArray] = {}
-        self._standing_s = 0.0
         self._mirrored_latitude: bool | None = None
         self._frames = 0
-        self._odometry = Pose2D(0.0, 0.0, 0.0)
-        self._last_yaw_rate_rps = 0.0
-        self._last_speed_mps = 0.0
+        self._odometer = Odometer()
         self._control = Control(throttle=0.0, brake=1.0, steer=0.0)
         frame = self._tick(first=True)
         while self._frames < SETTLE_TICKS or frame.images is None:
             frame = self._tick(first=self._frames < SETTLE_TICKS)
-        self._odometry = Pose2D(0.0, 0.0, 0.0)
-        return replace(frame, ego=replace(frame.ego, odometry=self._odometry))
+        self._odometer.restart()
+        return replace(frame, ego=replace(frame.ego, odometry=self._odometer.pose))
 
     def apply(self, control: Control) -> None:
         """Takes effect in the next tick, and holds until the next call."""
@@ -332,19 +327,7 @@ class Session:
         yaw = pose_from_carla(self._ego.get_transform()).yaw
         vx, vy, _ = vector_from_carla(self._ego.get_velocity())
         speed = vx * math.cos(yaw) + vy * math.sin(yaw)
-        ahead = 0.5 * (speed + self._last_speed_mps) * self.config.tick_s
-        turn = 0.5 * (readings.yaw_rate_rps + self._last_yaw_rate_rps) * self.config.tick_s
-        side = REAR_AXLE_M * turn  # the rear axle rolls without slip, so the middle of a turning car swings out
-        half = self._odometry.yaw + 0.5 * turn
-        self._odometry = Pose2D(
-            self._odometry.x + ahead * math.cos(half) - side * math.sin(half),
-            self._odometry.y + ahead * math.sin(half) + side * math.cos(half),
-            wrap_angle(self._odometry.yaw + turn),
-        )
-        self._last_speed_mps, self._last_yaw_rate_rps = speed, readings.yaw_rate_rps
-        standing = abs(speed) <= STANDING_MPS
-        self._standing_s = min(self._standing_s + self.config.tick_s, EgoMotion.MAX_STANDING_S) if standing else 0.0
-        return EgoMotion(speed, readings.yaw_rate_rps, self._odometry, round(self._standing_s, 6))
+        return self._odometer.update(speed, readings.yaw_rate_rps, self.config.tick_s)
 
     def _locate(self, gnss: tuple[float, float]) -> tuple[float, float]:
         """Latitude, longitude -> metres by the map's own reference. Whether the server mirrors the latitude

@@ -28,6 +28,8 @@ COMMANDS = {
     ),
     "train": ("e2e_drive.apps.train", "train the network from logs"),
     "export": ("e2e_drive.apps.export", "every stage of a network as .pt2 and ONNX, checked in onnxruntime"),
+    "report": ("e2e_drive.apps.report", "one self-contained page on a folder of drives"),
+    "policy": ("e2e_drive.apps.policy", "the stack as a policy service for AlpaSim"),
     "bench": (
         "e2e_drive.apps.bench",
         "a benchmark: `bench scheduler`, `budget`, `link`, `policies`, `fleet`, ...; writes outputs/bench/NAME.json",

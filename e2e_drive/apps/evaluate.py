@@ -191,6 +191,8 @@ def _drive(
         "versions": versions(),
         "machine": machine(),
         "config": plain(cfg),
+        "overrides": list(HydraConfig.get().overrides.task),
+        "choices": {group: name for group, name in HydraConfig.get().runtime.choices.items() if "/" not in group},
     })  # fmt: skip
     if course.exit_code != 0:
         print(f"e2e-drive: evaluate: {course.why}; what was recorded is in {out}", file=sys.stderr)
@@ -245,8 +247,8 @@ def _loop(
         bar.close()
 
 
-def route_record(criteria: Criteria, cut_off: str | None, motion: Motion) -> RouteRecord:
-    """The bridge's outcome in the words of a results file."""
+def route_record(criteria: Criteria, cut_off: str | None, motion: Motion | None = None) -> RouteRecord:
+    """The bridge's outcome in the words of a results file; Bench2Drive's figures where the motion was recorded."""
     outcome, route = criteria.outcome(), criteria.route
     junction = route.junctions[0].entry_m + JUNCTION_PASSED_M if route.junctions else None
     infractions: dict[str, list[str]] = {}
@@ -268,7 +270,7 @@ def route_record(criteria: Criteria, cut_off: str | None, motion: Motion) -> Rou
         crash=cut_off,
         scenarios=tuple(spec.kind for spec in route.scenarios),
         first_junction_pct=None if junction is None else 100.0 * junction / route.length_m,
-        bench2drive=figures(motion),
+        bench2drive={} if motion is None else figures(motion),
     )
 
 

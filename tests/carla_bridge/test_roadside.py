@@ -11,7 +11,7 @@ import pytest
 from bev import Pose2D
 from carla_bridge.convert import location_to_carla, pose_from_carla
 from carla_bridge.probe import WorldProbe, probed_world
-from carla_bridge.roadside import HEIGHT_M, ROOF_GAP_M, RoadsideUnit, RoadsideUnits
+from carla_bridge.roadside import HEIGHT_M, ROOF_GAP_M, RadioEye, RoadsideUnit, RoadsideUnits
 from carla_bridge.truth import Body, TruthReader
 
 EGO, TRUCK, CAR = "vehicle.lincoln.mkz_2020", "vehicle.carlamotors.firetruck", "vehicle.tesla.model3"
@@ -109,3 +109,21 @@ def test_the_serving_unit_is_kept_until_another_is_clearly_better(probe: WorldPr
     assert there[0] == back[0] == one.number
     assert there[-1] == back[-1] == two.number
     assert there != back
+
+
+def test_a_car_that_somebody_else_drives_is_found_by_its_role(probe: WorldProbe) -> None:
+    eye = RadioEye(probe.client)
+    assert eye.geometry().rsu == -1  # there is no such car yet
+    blueprint = probe.world.get_blueprint_library().find(EGO)
+    blueprint.set_attribute("role_name", "hero")
+    place = probe.world.get_map().get_spawn_points()[0]
+    hero = probe.world.spawn_actor(blueprint, place)
+    try:
+        probe.step()
+        at = pose_from_carla(place).flat
+        seen, nearest = eye.geometry(), min(math.dist((u.x, u.y), (at.x, at.y)) for u in eye.units)
+        assert seen.rsu >= 0
+        assert seen.distance_m >= nearest - 1.0
+    finally:
+        hero.destroy()
+        probe.step()

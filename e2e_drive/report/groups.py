@@ -1,0 +1,90 @@
+"""Drives -> rows of the report: means, and how far they can be trusted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from bev import FloatArray
+from e2e_drive.report.drives import DriveData, Setting
+from e2e_drive.report.tally import PLACEMENTS
+
+_RESAMPLES = 2000
+_PERCENTILES = (50, 95, 99)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its 95 % interval; over: what the interval was taken over ("3 seeds", "20 routes", "" for none)."""
+
+    mean: float
+    low: float
+    high: float
+    over: str
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """All drives with one setting."""
+
+    setting: Setting
+    drives: tuple[DriveData, ...]
+    scores: Mapping[str, Estimate]  # score_composed, score_route, score_penalty
+    success: float
+    latency_ms: tuple[float, ...]  # at p50, p95, p99; empty without a frame
+    latencies_s: FloatArray  # sorted
+    placements: Mapping[str, float]  # share of frames
+    up_mbps: float  # median; nan without a radio
+    rtt_ms: float
+
+
+def group_drives(drives: Sequence[DriveData]) -> list[Group]:
+    """Best link first within a policy, policies in alphabetical order."""
+    settings: dict[Setting, list[DriveData]] = {}
+    for drive in drives:
+        settings.setdefault(drive.setting, []).append(drive)
+    groups = [_group(setting, tuple(found)) for setting, found in settings.items()]
+    return sorted(groups, key=lambda group: (group.setting.policy, -np.nan_to_num(group.up_mbps), group.setting.title))
+
+
+def _group(setting: Setting, drives: tuple[DriveData, ...]) -> Group:
+    latencies = np.sort(np.concatenate([drive.latencies_s for drive in drives]))
+    counts = Counter(placement for drive in drives for placement in drive.placements)
+    total = max(sum(counts.values()), 1)
+    up = np.concatenate([drive.up_bps for drive in drives])
+    rtt = np.concatenate([drive.rtt_s for drive in drives])
+    return Group(
+        setting,
+        drives,
+        {key: estimate(drives, key) for key in ("score_composed", "score_route", "score_penalty")},
+        float(np.mean([drive.is_success for drive in drives])),
+        tuple(float(np.percentile(latencies, p, method="inverted_cdf")) * 1e3 for p in _PERCENTILES)
+        if len(latencies)
+        else (),
+        latencies,
+        {placement: counts[placement] / total for placement in PLACEMENTS},
+        float(np.median(up)) / 1e6 if len(up) else float("nan"),
+        float(np.median(rtt)) * 1e3 if len(rtt) else float("nan"),
+    )
+
+
+def estimate(drives: Sequence[DriveData], key: str) -> Estimate:
+    """Several seeds: Student's t over their means, since what is asked is how another seed would do. One seed: a
+    percentile bootstrap over its routes (Efron & Tibshirani 1993, ch. 13). One drive: no interval."""
+    values = np.array([drive.scores[key] for drive in drives])
+    seeds = sorted({drive.seed for drive in drives})
+    mean = float(values.mean())
+    top = 1.0 if key == "score_penalty" else 100.0
+    if len(seeds) > 1:
+        by_seed = [np.mean([drive.scores[key] for drive in drives if drive.seed == seed]) for seed in seeds]
+        reach = float(stats.t.ppf(0.975, len(seeds) - 1) * np.std(by_seed, ddof=1) / np.sqrt(len(seeds)))
+        return Estimate(mean, max(mean - reach, 0.0), min(mean + reach, top), f"{len(seeds)} seeds")
+    if len(values) == 1:
+        return Estimate(mean, mean, mean, "")
+    chosen = np.random.default_rng(0).integers(len(values), size=(_RESAMPLES, len(values)))
+    low, high = np.percentile(values[chosen].mean(axis=1), [2.5, 97.5])
+    return Estimate(mean, float(low), float(high), f"{len(values)} routes")

@@ -1,0 +1,223 @@
+"""A folder of drives -> one self-contained HTML page: nothing is loaded from anywhere, so it can be mailed.
+
+Clips are inside the page as long as they fit into a budget, the rest lie beside it in a folder. Links to logs and
+timelines are relative to where the page lies.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from urllib.parse import quote
+
+from e2e_drive.report.charts import PLACE_COLOURS, latency_curves, legend, place_map, score_by_link
+from e2e_drive.report.clips import cut_clip
+from e2e_drive.report.drives import LOG, RESULTS, VIDEO, DriveData, Mishap
+from e2e_drive.report.files import write_text
+from e2e_drive.report.groups import Estimate, Group, group_drives
+
+_FILES = {RESULTS: "results", LOG: "log", "timeline.json": "timeline", VIDEO: "video"}
+_HERE = Path(__file__).resolve().parent
+
+
+@dataclass
+class _ClipShelf:
+    """Hands out clips: in the page while there is room, then as files beside it."""
+
+    page: Path
+    room_bytes: int
+    progress: Callable[[], object] = lambda: None
+    beside: int = 0
+
+    def show(self, drive: DriveData, mishap: Mishap) -> str:
+        """HTML of the clip, or of the reason why there is none."""
+        self.progress()
+        video = drive.file(VIDEO)
+        if video is None:
+            return '<p class="note">no clip: the drive has no video</p>'
+        if mishap.time_s is None:
+            return '<p class="note">no clip: its time is not known</p>'
+        clip = cut_clip(video, mishap.time_s - drive.video_from_s)
+        if clip is None:
+            return '<p class="note">no clip: the video does not reach so far</p>'
+        poster = _data("image/jpeg", clip.poster)
+        if len(clip.mp4) <= self.room_bytes:
+            self.room_bytes -= len(clip.mp4)
+            source = _data("video/mp4", clip.mp4)
+        else:
+            self.beside += 1
+            file = self.page.with_name(f"{self.page.stem}_clips") / f"{self.beside:04d}.mp4"
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(clip.mp4)
+            source = _link(file, self.page)
+        return (
+            f'<video controls muted playsinline preload="none" poster="{poster}" src="{source}"></video>'
+            f'<img src="{poster}" alt="the moment itself">'
+        )
+
+
+def write_page(
+    drives: Sequence[DriveData], page: Path, title: str, clips_mb: float, progress: Callable[[], object] = lambda: None
+) -> None:
+    """progress is called once an infraction."""
+    page.parent.mkdir(parents=True, exist_ok=True)
+    groups = group_drives(drives)
+    shelf = _ClipShelf(page, round(clips_mb * 1e6), progress)
+    body = "".join([
+        _head(drives, title),
+        '<h2 id="table">Scores</h2>' + _groups_table(groups),
+        '<h2 id="figures">Driving score against link quality</h2>'
+        f'<div class="chart">{score_by_link(groups)}</div>'
+        f"<h2>Latency, of frames that were answered</h2>{latency_curves(groups)}",
+        '<h2 id="map">Where stages ran</h2>' + _maps(groups),
+        '<h2 id="infractions">Infractions</h2>' + _mishaps(drives, shelf),
+        '<h2 id="drives">Drives</h2>' + _drives_table(drives, page),
+    ])  # fmt: skip
+    style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("style.css", "sort.js"))
+    write_text(
+        page,
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<link rel="icon" href="data:,"><style>{style}</style></head>\n'
+        f"<body>{body}<script>{script}</script></body></html>\n",
+    )
+
+
+def _head(drives: Sequence[DriveData], title: str) -> str:
+    about = drives[0].about
+    versions, machine = about.get("versions", {}), about.get("machine", {})
+    rules = ", ".join(sorted({drive.rules for drive in drives}))
+    facts = [
+        f"{len(drives)} drives, {len({d.route for d in drives})} routes, {len({d.seed for d in drives})} seeds",
+        rules,
+        f"world {about.get('server', '?')}",
+        f"e2e-drive {versions.get('e2e-drive', '?')}, torch {versions.get('torch', '?')}",
+        f"{machine.get('processor', '?')}, {machine.get('cpus', '?')} CPUs",
+    ]
+    names = {"table": "Scores", "figures": "Figures", "map": "Map", "infractions": "Infractions", "drives": "Drives"}
+    links = "".join(f'<a href="#{anchor}">{name}</a>' for anchor, name in names.items())
+    about_line = " · ".join(escape(fact) for fact in facts)
+    return f'<h1>{escape(title)}</h1><p class="about">{about_line}</p><nav>{links}</nav>'
+
+
+def _groups_table(groups: Sequence[Group]) -> str:
+    heads = ["policy!", "link!", "SoC!", "weights!", "drives", "driving score", "completion %", "penalty", "success %",
+             "p50 ms", "p95 ms", "p99 ms", "frames ran!", "infractions"]  # fmt: skip
+    rows = []
+    for group in groups:
+        setting, score = group.setting, group.scores
+        latency = [_number(value, 0) for value in group.latency_ms] or ["<td>–</td>"] * 3
+        shares = "".join(
+            f'<span title="{escape(what)} {100 * share:.1f} %" style="width:{100 * share:.2f}%;'
+            f'background:{PLACE_COLOURS[what]}"></span>'
+            for what, share in group.placements.items()
+            if share > 0
+        )
+        rows.append("".join([
+            *(_word(text) for text in (setting.policy, setting.link, setting.soc, setting.weights)),
+            _number(len(group.drives), 0),
+            _estimate(score["score_composed"], 1), _estimate(score["score_route"], 1),
+            _estimate(score["score_penalty"], 3), _number(100 * group.success, 0), *latency,
+            f'<td class="word"><div class="bar">{shares}</div></td>',
+            _number(sum(len(drive.mishaps) for drive in group.drives), 0),
+        ]))  # fmt: skip
+    over = sorted({group.scores["score_composed"].over for group in groups} - {""})
+    note = f"95 % intervals over {', '.join(over)}" if over else "one drive a row: no intervals"
+    method = "over seeds by Student's t, with a single seed by bootstrap over its routes"
+    return (
+        _table(heads, rows)
+        + legend((colour, what) for what, colour in PLACE_COLOURS.items())
+        + f'<p class="note">{escape(note)} ({escape(method)}).</p>'
+    )
+
+
+def _maps(groups: Sequence[Group]) -> str:
+    maps = "".join(
+        f"<section><h3>{escape(group.setting.title)}</h3>{drawn}</section>"
+        for group in groups
+        if (drawn := place_map(group))
+    )
+    key = legend((colour, what) for what, colour in PLACE_COLOURS.items())
+    note = '<p class="note">North is up; one dot every few metres, a cross where there was an infraction.</p>'
+    return f'{key}{note}<div class="maps">{maps}</div>' if maps else "<p>No log tells where stages ran.</p>"
+
+
+def _mishaps(drives: Sequence[DriveData], shelf: _ClipShelf) -> str:
+    cards = []
+    for drive in drives:
+        for mishap in drive.mishaps:
+            when = "" if mishap.time_s is None else f"after {mishap.time_s:.1f} s"
+            where = "" if mishap.x is None else f" at x={mishap.x:.0f}, y={mishap.y:.0f} m"
+            cards.append(
+                f'<div class="clip"><h3>{escape(mishap.kind.replace("_", " "))}</h3>{shelf.show(drive, mishap)}'
+                f"<p>{escape(mishap.message)}</p>"
+                f'<p class="note">{escape(drive.name)}: {when}{where}<br>{escape(drive.setting.title)}</p></div>'
+            )
+    return f'<div class="clips">{"".join(cards)}</div>' if cards else "<p>None.</p>"
+
+
+def _drives_table(drives: Sequence[DriveData], page: Path) -> str:
+    heads = [
+        "drive!",
+        "route!",
+        "seed",
+        "policy!",
+        "link!",
+        "score",
+        "completion %",
+        "status!",
+        "infractions",
+        "files!",
+    ]
+    rows = []
+    for drive in drives:
+        files = " ".join(
+            f'<a href="{_link(path, page)}">{text}</a>' for name, text in _FILES.items() if (path := drive.file(name))
+        )
+        rows.append("".join([
+            _word(drive.name), _word(drive.route), _number(drive.seed, 0), _word(drive.setting.policy),
+            _word(drive.setting.link), _number(drive.scores["score_composed"], 1),
+            _number(drive.scores["score_route"], 1), _word(str(drive.record["status"])),
+            _number(len(drive.mishaps), 0), f'<td class="word">{files}</td>',
+        ]))  # fmt: skip
+    note = (
+        "Logs open in Foxglove, Lichtblick and Rerun; timelines in ui.perfetto.dev. The links hold as long as page and "
+        "drives stay where they are to each other."
+    )
+    return _table(heads, rows) + f'<p class="note">{escape(note)}</p>'
+
+
+def _table(heads: Iterable[str], rows: Iterable[str]) -> str:
+    """A head that ends in "!" is of a column of words."""
+    cells = "".join(
+        f'<th class="word">{escape(head[:-1])}</th>' if head.endswith("!") else f"<th>{escape(head)}</th>"
+        for head in heads
+    )
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return f'<div class="scroll"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _word(text: str) -> str:
+    return f'<td class="word">{escape(text)}</td>'
+
+
+def _number(value: float, digits: int) -> str:
+    return f'<td data-v="{value:.6g}">{value:.{digits}f}</td>'
+
+
+def _estimate(estimate: Estimate, digits: int) -> str:
+    span = f"{estimate.low:.{digits}f} to {estimate.high:.{digits}f}"
+    shown = f'<span class="range">{span}</span>' if estimate.over else ""
+    return f'<td data-v="{estimate.mean:.6g}">{estimate.mean:.{digits}f}{shown}</td>'
+
+
+def _data(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _link(target: Path, page: Path) -> str:
+    return quote(Path(os.path.relpath(target.resolve(), page.resolve().parent)).as_posix())
