@@ -26,8 +26,9 @@ drive: $(STAMP)  ## the first drive: SEED=0..., ARGS='link=off' for any override
 world: $(STAMP)  ## the embedded world on port 2000, for any CARLA 0.9.16 client: ARGS='town=Thornby port=3000'
 	$(BIN)/e2e-drive world $(ARGS)
 
+# A file at a time on every core: most tests wait for a world of their own.
 test: $(STAMP)
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 test-slow: $(STAMP)  ## whole drives: pixels matter, latency matters, nothing is left behind
 	$(BIN)/python -m pytest -m slow $(ARGS)
