@@ -14,8 +14,17 @@ from omegaconf import DictConfig
 from bev import CameraRig, SensorFrame
 from e2e_drive.dispatch import DeadlineConfig, Dispatcher, build_dispatcher
 from e2e_drive.errors import UserError
-from e2e_drive.study import driving_graph
-from planner import Control, Controller, DrivingModel, Trajectory, load_model, network_inputs, trajectory_from
+from e2e_drive.study import driving_graph, example_inputs
+from planner import (
+    Control,
+    Controller,
+    DrivingModel,
+    Trajectory,
+    load_model,
+    network_inputs,
+    prepare_for_inference,
+    trajectory_from,
+)
 from scheduling import (
     LinkGeometry,
     LinkModel,
@@ -132,7 +141,7 @@ def build_stack(cfg: DictConfig, rig: CameraRig, frame_period_s: float) -> Drivi
     model.set_rig(rig)
     dispatcher = build_dispatcher(cfg, (ModelVariant(str(cfg.weights), driving_graph(model)),), frame_period_s)
     return DrivingStack(
-        model=model,
+        model=prepare_for_inference(model, example_inputs(model)),
         link=dispatcher.link,
         policy=dispatcher.policy,
         executor=dispatcher.executor,
