@@ -29,7 +29,8 @@ def run(cfg: DictConfig) -> int:
     quality = whole_number(cfg, "jpeg_quality", 1)
     drive = _open(cfg)
     views = _views(cfg, drive)
-    config = OmegaConf.create({name: OmegaConf.to_container(cfg, resolve=True)[name] for name in _OF_A_DRIVE})
+    values = plain(cfg)
+    config = OmegaConf.create({name: values[name] for name in _OF_A_DRIVE})
     about = {"config": OmegaConf.to_yaml(config), "revision": git_revision()}
     path = Path(cfg.out) / LOG
     with tqdm(total=drive.count, unit="frame", desc="import", dynamic_ncols=True, leave=False, disable=None) as bar:

@@ -49,7 +49,7 @@ class Annotations:
         for number in sorted({number for boxes in known for number in boxes}):
             boxes = [(moment, at[number]) for moment, at in zip(around, known, strict=True) if number in at]
             if len(boxes) == 2:
-                found.append(_between(*boxes, time_s))
+                found.append(_between(boxes[0], boxes[1], time_s))
             elif abs(boxes[0][0] - time_s) <= tolerance_s:
                 found.append(_user(boxes[0][1]))
         return tuple(found)

@@ -34,9 +34,6 @@ class Record:
             raise UserError(f"{where}: an object is needed, received {_short(values)}")
         self.values, self.where = values, where
 
-    def __contains__(self, field: str) -> bool:
-        return field in self.values
-
     def any(self, field: str) -> Any:
         if field not in self.values:
             raise UserError(f"{self.where}: field {field!r} is missing; there are {', '.join(map(str, self.values))}")
@@ -50,7 +47,7 @@ class Record:
 
     def number(self, field: str, default: float | None = None) -> float:
         """default: for a field that is missing, null or nan; None: there must be a number."""
-        value = self.any(field) if default is None else self.values.get(field)
+        value: Any = self.any(field) if default is None else self.values.get(field)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if default is not None and (value is None or (is_number and math.isnan(value))):
             return default

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bev import Camera, CameraRig, Command, FloatArray, ImageArray
 from e2e_drive.errors import UserError
@@ -170,9 +171,9 @@ def _vectors(recording: Recording, tick: Tick) -> dict[str, FloatArray]:
     return {name: np.array(numbers, np.float32) for name, numbers in values.items()}
 
 
-def _numbers(columns: _Columns, fps: int) -> dict[str, FloatArray]:
+def _numbers(columns: _Columns, fps: int) -> dict[str, npt.NDArray[Any]]:
     """Feature -> (frames, numbers), pictures left out."""
-    table = {name: np.stack(rows) for name, rows in columns.vectors.items()}
+    table: dict[str, npt.NDArray[Any]] = {name: np.stack(rows) for name, rows in columns.vectors.items()}
     frames = np.array(columns.counters["frame_index"], np.float64)[:, None]
     table |= {"time_s": np.array(columns.times)[:, None], "timestamp": (frames / fps).astype(np.float32)}
     return table | {name: np.array(values, np.int64)[:, None] for name, values in columns.counters.items()}

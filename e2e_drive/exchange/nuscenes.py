@@ -116,8 +116,8 @@ def _camera(tables: Tables, name: str, picture: Row, ahead_m: float) -> SourceCa
     ego_from_optical = np.eye(4)
     ego_from_optical[:3, :3] = calibration.rotation("rotation").as_matrix()
     ego_from_optical[:3, 3] = calibration.numbers("translation", (3,)) - (ahead_m, 0.0, 0.0)
-    size = [round(picture.number(field)) for field in ("width", "height")]
-    return SourceCamera(name, *size, calibration.numbers("camera_intrinsic", (3, 3)), ego_from_optical)
+    width, height = (round(picture.number(field)) for field in ("width", "height"))
+    return SourceCamera(name, width, height, calibration.numbers("camera_intrinsic", (3, 3)), ego_from_optical)
 
 
 def _way(tables: Tables, data: Iterable[Row], seconds: Callable[[Row], float], ahead_m: float) -> _Way:
@@ -156,9 +156,8 @@ def _frames(
     xyz, yaws = way.at(times)
     speeds, yaw_rates = np.zeros(ticks), np.zeros(ticks)
     if ticks > 1:
-        velocity = np.gradient(xyz[:, :2], TICK_S, axis=0)
-        speeds = velocity[:, 0] * np.cos(yaws) + velocity[:, 1] * np.sin(yaws)
-        yaw_rates = np.gradient(yaws, TICK_S)
+        vx, vy, yaw_rates = (np.asarray(np.gradient(values, TICK_S)) for values in (xyz[:, 0], xyz[:, 1], yaws))
+        speeds = vx * np.cos(yaws) + vy * np.sin(yaws)
     for tick in range(ticks):
         time_s = round(tick * TICK_S, 6)
         x, y, z = xyz[tick].tolist()
