@@ -56,9 +56,7 @@ def _row(tick: Tick) -> dict[str, Any]:
         "standing_s": ego.standing_s,
         "command": frame.hint.command.name,
         "command_distance_m": frame.hint.distance_m,
-        "throttle": tick.control.throttle,
-        "brake": tick.control.brake,
-        "steer": tick.control.steer,
+        **{name: None if math.isnan(value) else value for name, value in vars(tick.control).items()},
         "trajectory_frame_id": tick.trajectory_frame,
     }
     if tick.truth is not None:

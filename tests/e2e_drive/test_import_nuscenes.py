@@ -19,6 +19,7 @@ from foreign_cases import (
     nus_place,
     write_nuscenes,
 )
+from stack_cases import random_weights
 
 from e2e_drive.cli import main
 from e2e_drive.replay import Recording, open_recording
@@ -121,6 +122,17 @@ def test_a_rig_of_ours_is_made_of_theirs(root: Path, tmp_path: Path, capsys: pyt
     assert {name: image.shape for name, image in (ticks[0].frame.images or {}).items()} == dict.fromkeys(
         ("front_left", "front_right", "tele", "rear"), (128, 256, 3)
     )
+
+
+def test_a_scene_is_replayed_by_the_stack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights, root = random_weights(tmp_path / "weights"), write_nuscenes(tmp_path / "root", key_frames=2)
+    assert cli(capsys, f"source={root}", f"out={tmp_path}", "rig=quad", f"weights={weights}")[0] == 0
+    with pytest.raises(SystemExit) as ended:
+        main(["replay", "mode=model", f"log={tmp_path}/drive.mcap", f"out={tmp_path}"])
+    assert ended.value.code == 0
+    found = json.loads((tmp_path / "replay.json").read_text())
+    assert found["frames"] == 7
+    assert found["control_change"] is None  # nobody knows what the driver did
 
 
 def changed(root: Path, table: str, row: int, **values: Any) -> Path:
