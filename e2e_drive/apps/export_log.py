@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -24,6 +25,10 @@ def run(cfg: DictConfig) -> int:
     out = Path(str(cfg.out)) if cfg.out is not None else Path(_OUT[cfg.to])
     with tqdm(unit="frame", desc=str(cfg.to), dynamic_ncols=True, leave=False, disable=None) as bar:
         count = _WRITE[cfg.to](recordings, out, lambda: bar.update(1))
+    for recording in recordings:
+        if not recording.end.is_whole:
+            last_s = max((tick.frame.time_s for tick in recording.ticks(pictures=False)), default=0.0)
+            print(recording.missing(last_s), file=sys.stderr)
     what = "pictures" if cfg.to == "rerun" else "frames"
     print(f"{out}: {count} {what} of {len(recordings)} drive{'' if len(recordings) == 1 else 's'}")
     return 0

@@ -59,9 +59,22 @@ def test_parquet_has_a_row_a_frame(logs: tuple[Path, Path], tmp_path: Path, caps
     assert json.loads(pq.read_schema(out).metadata[b"run"])[str(logs[0])] == {"seed": "3"}
 
 
+def test_a_log_that_was_cut_is_exported_as_far_as_it_is_whole(
+    logs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, cut = logs[0].read_bytes(), tmp_path / "cut.mcap"
+    cut.write_bytes(whole[: len(whole) // 2])
+    code, _, err = cli(capsys, f"log={cut}", "to=parquet", f"out={tmp_path}/cut.parquet")
+    assert code == 0
+    assert "ends abruptly: whole up to" in err
+    assert 3 < len(pq.read_table(tmp_path / "cut.parquet")) < FRAMES[0]
+
+
 def decoded(path: Path) -> list[ImageArray]:
     with av.open(str(path)) as container:
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        frames = list(container.decode(video=0))
+    assert [frame.time for frame in frames] == pytest.approx(0.1 * np.arange(len(frames)), abs=1e-6)
+    return [frame.to_ndarray(format="rgb24") for frame in frames]
 
 
 def test_lerobot_frames_and_episodes(data_set: Path) -> None:
