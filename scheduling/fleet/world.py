@@ -19,6 +19,7 @@ import numpy.typing as npt
 from scheduling.fleet.config import CellConfig, FleetConfig
 from scheduling.link import channel
 from scheduling.link.channel import noise_dbm, umi_los_loss_db, umi_nlos_loss_db
+from scheduling.link.moments import spectral_efficiency_of
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
