@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import NamedTuple
 
 
 class Place(IntEnum):
@@ -125,8 +126,7 @@ class Schedule:
     fifo: bool = False
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(NamedTuple):
     """One piece of work on one resource, in simulated seconds. resource: "car", "uplink", "edge",
     "downlink", "cloud", "wan_up" (edge to cloud) or "wan_down" (cloud to edge); only the last two may overlap."""
 

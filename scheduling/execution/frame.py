@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +33,9 @@ if TYPE_CHECKING:
 StageFunctions = Mapping[str, StageFunction] | Mapping[str, Mapping[str, StageFunction]]
 
 
+_BITS = 2**64 - 1
+
+
 class Frame:
     """A frame while it is settled. It leaves pieces of work, an answer, outputs and the memory behind."""
 
@@ -55,7 +57,7 @@ class Frame:
         self.outputs: dict[str, Tensor] = {}
         self.ready_s: float | None = None
         self.used_fallback = False
-        self._chance: _Chance | None = None
+        self._chance: list[float] | None = None
         memory, names = executor.memory, self.plan.tensors
         self.states = {t: version for t in self.plan.states if (version := memory.newest(names[t], now_s)) is not None}
         on_car = all(self.place[i] == CAR for i in self.plan.critical)
@@ -211,15 +213,14 @@ class Frame:
         return Sizes(self.plan, executor.payloads, executor.config.payload_jitter, self._normals)
 
     def _draw(self) -> float:
-        return self._luck().uniform
+        """Uniform in [0, 1): the same number whatever is asked first and how often."""
+        return (_mixed(self.executor.config.seed, self.frame_id) >> 11) / 2.0**53
 
     def _normals(self) -> list[float]:
-        return self._luck().normals
-
-    def _luck(self) -> _Chance:
+        """Standard normal, by tensor."""
         if self._chance is None:
             rng = np.random.default_rng([self.executor.config.seed, self.frame_id])
-            self._chance = _Chance(rng.random(), rng.standard_normal(len(self.plan.tensors)).tolist())
+            self._chance = rng.standard_normal(len(self.plan.tensors)).tolist()
         return self._chance
 
     def timeline(self) -> Timeline:
@@ -234,14 +235,15 @@ class Frame:
                     up += size
                 else:
                     down += size
-        spans = tuple(Span(name, RESOURCES[r], start_s, end_s, size) for name, r, start_s, end_s, size, _ in ordered)
+        spans = tuple([Span(name, RESOURCES[r], start_s, end_s, size) for name, r, start_s, end_s, size, _ in ordered])
         joules += self.executor.config.radio_w * on_air_s
         return Timeline(self.frame_id, self.capture_s, self.ready_s, spans, self.used_fallback, up, down, joules)
 
 
-@dataclass(frozen=True)
-class _Chance:
-    """What is left to chance in a frame: the same, whatever is asked first."""
-
-    uniform: float
-    normals: list[float]  # by tensor
+def _mixed(seed: int, frame_id: int) -> int:
+    """64 bits by splitmix64's finaliser (Steele, Lea and Flood, OOPSLA 2014): a generator made anew for one number
+    would cost more than all else that happens to a frame."""
+    z = (seed * 0x9E3779B97F4A7C15 + (frame_id + 1) * 0xD1B54A32D192ED03) & _BITS
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _BITS
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _BITS
+    return z ^ (z >> 31)

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from scheduling.fleet.config import FleetConfig
 from scheduling.fleet.menu import MenuArrays
 from scheduling.fleet.prices import Board, Rule, move_prices, server_of
-from scheduling.fleet.world import SHADOW_DISTANCE_M, SHADOW_SIGMA_DB, Drive, Radio, spectral_efficiency_of
+from scheduling.fleet.world import SHADOW_DISTANCE_M, SHADOW_SIGMA_DB, Drive, Radio
+from scheduling.link.moments import spectral_efficiency_of
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from scheduling.fleet.config import CellConfig, FleetConfig
 from scheduling.link import channel
-from scheduling.link.channel import CQI_SINR_DB, SPECTRAL_EFFICIENCY, noise_dbm, umi_los_loss_db, umi_nlos_loss_db
+from scheduling.link.channel import noise_dbm, umi_los_loss_db, umi_nlos_loss_db
+from scheduling.link.moments import spectral_efficiency_of
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -140,15 +141,6 @@ def simulate(config: FleetConfig, cars: int, frames: int) -> Drive:
         rng, radio_numbers(c), streets, loss_db, sight_share, x, y, heading.astype(np.int64), config.period_s, drive
     )
     return drive
-
-
-@numba.njit(cache=True)
-def spectral_efficiency_of(sinr_db: float) -> float:
-    """The highest CQI that this SINR supports; the scalar twin of `scheduling.link.channel.spectral_efficiency`."""
-    cqi = 0
-    while cqi < CQI_SINR_DB.size and sinr_db >= CQI_SINR_DB[cqi]:
-        cqi += 1
-    return SPECTRAL_EFFICIENCY[cqi]
 
 
 @numba.njit(cache=True)

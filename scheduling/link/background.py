@@ -60,12 +60,18 @@ class Background:
         self._draws = self._block()
 
     def ahead(self, tick: int, count: int) -> Draws:
-        """Draws of ticks tick .. tick + count - 1. Ticks must not go back by more than a block."""
+        """Draws of ticks tick .. tick + count - 1."""
+        draws, begin = self.reach(tick, count)
+        return draws.rows(begin, begin + count)
+
+    def reach(self, tick: int, count: int) -> tuple[Draws, int]:
+        """Draws that hold those of ticks tick .. tick + count - 1, and where these begin. Ticks must not go back by
+        more than a block."""
         while tick + count > self._first + len(self._draws.core):
             drop = min(len(self._draws.core), max(0, tick - self._first))
             self._draws = self._draws.rows(drop).then(self._block())
             self._first += drop
-        return self._draws.rows(tick - self._first, tick - self._first + count)
+        return self._draws, tick - self._first
 
     def _block(self) -> Draws:
         c, rng = self._config, self._rng

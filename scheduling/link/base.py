@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -28,11 +28,11 @@ class LinkTrace:
     """
 
     starts_s: tuple[float, ...]
-    states: tuple[LinkState, ...]
+    states: Sequence[LinkState]
     answer_delay_s: float | None = None
 
     def __post_init__(self) -> None:
-        if not self.states or len(self.starts_s) != len(self.states):
+        if len(self.states) == 0 or len(self.starts_s) != len(self.states):
             raise ValueError(f"a trace needs one start a state, received {len(self.starts_s)} and {len(self.states)}")
         if any(later <= earlier for earlier, later in pairwise(self.starts_s)):
             raise ValueError(f"a trace's starts must increase, received {self.starts_s}")

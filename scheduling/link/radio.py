@@ -12,15 +12,18 @@ SINR, the last round trips and the last share of the cell, and draws its own inn
 from __future__ import annotations
 
 import math
+import operator
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
+from typing import Any, overload
 
 import numpy as np
 
 from scheduling.link.background import TICK_S, Background, Draws, outage_probability, retransmissions
 from scheduling.link.base import UNAVAILABLE, Floats, LinkForecast, LinkModel, LinkTrace
+from scheduling.link.moments import autoregress, fill_ahead, moment
 from scheduling.link.radio_config import RadioConfig
 from scheduling.link.radio_physics import RadioPhysics
 from scheduling.types import LinkGeometry, LinkState
@@ -37,22 +40,39 @@ class _Handover:
     end_s: float
 
 
-@dataclass(frozen=True)
-class _Ahead:
-    """Tick by tick: up, down, round trip, wide-area round trip and rate, outage; and who serves (none: no unit)."""
+class _States(Sequence[LinkState]):
+    """Tick by tick, each made when it is first looked at: a frame is over long before most of them."""
 
-    times_s: list[float]
-    draws: Draws
-    columns: list[list[float]]
-    units: list[int]
-    message_loss: float
+    def __init__(self, columns: list[list[float]], outage: list[bool], units: list[int], message_loss: float) -> None:
+        """columns: as `moments.fill_moments` fills them. units: who serves."""
+        self._columns, self._outage, self._units, self._loss = columns, outage, units, message_loss
+        self._made: dict[int, LinkState] = {}
 
-    def state(self, j: int) -> LinkState:
-        if not self.units:
-            return UNAVAILABLE
-        up, down, rtt, wan_rtt, wan, out = (column[j] for column in self.columns)
-        loss = self.message_loss if up > 0.0 else 1.0
-        return LinkState(up, down, rtt, loss, self.units[j], up > 0.0 and not out, wan_rtt, wan)
+    def __len__(self) -> int:
+        return len(self._units)
+
+    @overload
+    def __getitem__(self, index: int) -> LinkState: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[LinkState]: ...
+    def __getitem__(self, index: int | slice) -> LinkState | Sequence[LinkState]:
+        if isinstance(index, slice):
+            return [self[j] for j in range(*index.indices(len(self)))]
+        state = self._made.get(index)
+        if state is None:
+            moment = [column[index] for column in self._columns]
+            state = self._made[index] = _state(moment, self._outage[index], self._units[index], self._loss)
+        return state
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and len(self) == len(other) and all(map(operator.eq, self, other))
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _state(moment: Sequence[float], is_out: bool, unit: int, message_loss: float) -> LinkState:
+    up, down, rtt, wan_rtt, wan = moment
+    return LinkState(up, down, rtt, message_loss if up > 0.0 else 1.0, unit, up > 0.0 and not is_out, wan_rtt, wan)
 
 
 class RadioLink(LinkModel):
@@ -67,8 +87,9 @@ class RadioLink(LinkModel):
         self._serving = _NOWHERE
         self._handover: _Handover | None = None
         self._moving_mps = 0.0
-        self._ahead: _Ahead | None = None
+        self._draws: tuple[Draws, int] | None = None  # and where the present tick is in them
         self._trace: LinkTrace | None = None
+        self._ahead_ticks = math.ceil(c.lookahead_s / TICK_S) + 1
 
     @classmethod
     def configured(
@@ -83,37 +104,46 @@ class RadioLink(LinkModel):
             self._origin_s = time_s - max(0, self._tick) * TICK_S
         first = self._tick + 1
         self._tick = max(self._tick, 0, round((time_s - self._origin_s) / TICK_S))
-        self._time_s = time_s
+        self._time_s, grown = time_s, first <= self._tick
         radial_mps = 0.0
         if geometry.rsu == self._serving.rsu >= 0 and delta_s > 0.0:
             radial_mps = abs(geometry.distance_m - self._serving.distance_m) / delta_s
         self._moving_mps = max(geometry.speed_mps, radial_mps) + self.config.ambient_mps
         before, fresh_s = self._serving, self._follow(geometry)
-        if first <= self._tick:
+        first = min(first, self._tick)
+        draws, begin = self._background.reach(first, self._tick - first + self._ahead_ticks)
+        if grown:
             rho = self.physics.field(before if before.rsu >= 0 else geometry).rho(self._moving_mps * TICK_S)
-            for tick, innovation in enumerate(
-                self._background.ahead(first, self._tick + 1 - first).shadow.tolist(), first
-            ):
+            now = begin + self._tick - first
+            for tick, innovation in enumerate(draws.shadow[begin : now + 1].tolist(), first):
                 if fresh_s is not None and (tick == self._tick or self._time_of(tick) >= fresh_s):
                     # another unit stands elsewhere: its shadowing has nothing to do with the last one's
                     self._shadow, fresh_s = innovation, None
                     rho = self.physics.field(self._serving).rho(self._moving_mps * TICK_S)
                 else:
-                    self._shadow = _autoregress(self._shadow, rho, innovation)
-        self._ahead, self._trace = self._look_ahead(), None
-        state = self._ahead.state(0)
-        return replace(state, available=False) if self._in_gap() else state
+                    self._shadow = autoregress(self._shadow, rho, innovation)
+        self._draws, self._trace = (draws, begin + self._tick - first), None
+        return self._state_now()
+
+    def _state_now(self) -> LinkState:
+        if self._serving.rsu < 0 or self._draws is None:
+            return UNAVAILABLE
+        draws, now = self._draws
+        field = self.physics.field(self._serving)
+        conditions: list[Any] = [column.item(now) for column in draws.conditions]
+        found = moment(self.physics.box, field.mean_db + field.sigma_db * self._shadow, *conditions)
+        is_out = bool(draws.outage[now]) or self._in_gap()
+        return _state(found, is_out, self._serving.rsu, self.config.message_loss)
 
     def truth(self) -> LinkTrace:
         """Tick by tick over the coming second, with the car's surroundings as they are now."""
-        if self._ahead is None:
+        if self._draws is None:
             raise ValueError("radio link: step it before asking for the truth")
         if self._trace is None:
-            times_s, gap = self._ahead.times_s, self._handover
-            states = [self._ahead.state(j) for j in range(len(times_s))]
+            times_s, states, gap = *self._look_ahead(*self._draws), self._handover
             if gap is not None and gap.start_s < times_s[-1]:
                 times_s, states = _with_gap(times_s, states, max(gap.start_s, self._time_s), gap.end_s)
-            self._trace = LinkTrace(tuple(times_s), tuple(states))
+            self._trace = LinkTrace(tuple(times_s), states)
         return self._trace
 
     def _in_gap(self) -> bool:
@@ -150,49 +180,45 @@ class RadioLink(LinkModel):
         gap_s = c.handover_median_s * math.exp(c.handover_log_sigma * rng.standard_normal())
         return _Handover(target, self._time_s + c.handover_wait_s, start_s, start_s + gap_s)
 
-    def _look_ahead(self) -> _Ahead:
-        count = math.ceil(self.config.lookahead_s / TICK_S) + 1
-        draws = self._background.ahead(self._tick, count)
+    def _look_ahead(self, draws: Draws, begin: int) -> tuple[list[float], Sequence[LinkState]]:
         if self._serving.rsu < 0:
-            return _Ahead([self._time_s], draws, [], [], 1.0)
-        times_s = [self._time_s, *(self._time_of(self._tick + j) for j in range(1, count))]
-        gap, switch = self._handover, count
+            return [self._time_s], (UNAVAILABLE,)
+        count, gap = self._ahead_ticks, self._handover
+        times_s = [self._time_s, *[self._time_of(self._tick + j) for j in range(1, count)]]
+        serving = target = self._field_ahead(self._serving)
+        switch = count
         if gap is not None and gap.start_s > self._time_s:  # else the new unit serves already
-            switch = next((j for j, time_s in enumerate(times_s) if time_s >= gap.start_s), count)
-        moments = self.physics.moments(self._gains_ahead(draws, switch), *draws.conditions)
-        columns = (moments.up_bps, moments.down_bps, moments.rtt_s, moments.wan_rtt_s, moments.wan_bps, draws.outage)
+            switch, target = bisect_left(times_s, gap.start_s), self._field_ahead(gap.target)
+        out = np.empty((5, count))
+        fill_ahead(
+            out, self.physics.box, begin, draws.core, draws.wan, draws.shadow, draws.users, draws.up_retransmissions,
+            draws.down_retransmissions, draws.up_phase, draws.down_phase, self._shadow, serving, target, switch,
+        )  # fmt: skip
         units = [self._serving.rsu] * switch + ([] if gap is None else [gap.target.rsu] * (count - switch))
-        return _Ahead(times_s, draws, [column.tolist() for column in columns], units, self.config.message_loss)
+        outage = draws.outage[begin : begin + count].tolist()
+        return times_s, _States(out.tolist(), outage, units, self.config.message_loss)
 
-    def _gains_ahead(self, draws: Draws, switch: int) -> Floats:
-        """[dB] tick by tick; from tick `switch` on, of the unit that the car is handed over to."""
-        field, shadow, driven_m = self.physics.field(self._serving), self._shadow, self._moving_mps * TICK_S
-        rho, gains = field.rho(driven_m), [field.mean_db + field.sigma_db * shadow]
-        for j, innovation in enumerate(draws.shadow[1:].tolist(), 1):
-            if j == switch and self._handover is not None:
-                field, shadow = self.physics.field(self._handover.target), innovation
-                rho = field.rho(driven_m)
-            else:
-                shadow = _autoregress(shadow, rho, innovation)
-            gains.append(field.mean_db + field.sigma_db * shadow)
-        return np.array(gains)
+    def _field_ahead(self, geometry: LinkGeometry) -> tuple[float, float, float]:
+        """(mean [dB], sigma [dB], correlation from tick to tick)"""
+        field = self.physics.field(geometry)
+        return field.mean_db, field.sigma_db, field.rho(self._moving_mps * TICK_S)
 
     # What the car may believe
 
     def forecast(self, n: int, ahead_s: float = 0.0) -> LinkForecast:
         c, rng = self.config, self._forecast_rng
-        if self._ahead is None:
+        if self._draws is None:
             raise ValueError("radio link: step it before asking for a forecast")
         if self._serving.rsu < 0:
             return LinkForecast.repeat(UNAVAILABLE, n)
-        now = self._ahead.draws
+        draws, now = self._draws
         until_s = ahead_s + 0.5 * c.frame_life_s  # the middle of the frame's life stands for all of it
         normal = rng.standard_normal((3, n))
-        core = _mean_reversion(now.core[0], math.exp(-until_s / c.core_correlation_s), normal[0])
-        wan = _mean_reversion(now.wan[0], math.exp(-until_s / c.wan_correlation_s), normal[1])
+        core = _mean_reversion(draws.core[now], math.exp(-until_s / c.core_correlation_s), normal[0])
+        wan = _mean_reversion(draws.wan[now], math.exp(-until_s / c.wan_correlation_s), normal[1])
         stay = math.exp(-until_s / c.user_hold_s)
-        users = rng.binomial(now.users[0], stay, n) + rng.poisson(c.mean_other_users * (1.0 - stay), n)
-        in_outage = bool(now.outage[0])
+        users = rng.binomial(draws.users[now], stay, n) + rng.poisson(c.mean_other_users * (1.0 - stay), n)
+        in_outage = bool(draws.outage[now])
         in_gap = self._in_gap()
         gain_db = self._believed_gain_db(self._serving, until_s, not in_gap and not in_outage, normal[2])
         wait_s: Floats | float = 0.0
@@ -248,8 +274,8 @@ class RadioLink(LinkModel):
 
 
 def _with_gap(
-    times_s: list[float], states: list[LinkState], start_s: float, end_s: float
-) -> tuple[list[float], list[LinkState]]:
+    times_s: list[float], states: Sequence[LinkState], start_s: float, end_s: float
+) -> tuple[list[float], Sequence[LinkState]]:
     """The same states, unavailable from start to end; what follows at once is the state of the new unit."""
     before = bisect_left(times_s, start_s) - 1  # -1: it is on already, and the first state is the new unit's
     after = min(max(bisect_right(times_s, end_s) - 1, before + 1), len(states) - 1)
@@ -261,10 +287,6 @@ def _with_gap(
     pieces.append((end_s, states[after]))
     pieces += [piece for piece in zip(times_s, states, strict=True) if piece[0] > end_s]
     return [time_s for time_s, _ in pieces], [state for _, state in pieces]
-
-
-def _autoregress(value: float, rho: float, innovation: float) -> float:
-    return rho * value + math.sqrt(1.0 - rho * rho) * innovation
 
 
 def _mean_reversion(value: float, rho: float, innovations: Floats) -> Floats:

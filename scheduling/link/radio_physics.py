@@ -22,12 +22,12 @@ from scheduling.link.channel import (
     SHADOW_SIGMA_DB,
     blockage_db,
     noise_dbm,
-    spectral_efficiency,
-    spectral_efficiency_limited,
     umi_los_loss_db,
     umi_nlos_loss_db,
 )
+from scheduling.link.moments import Cell, fill_moments, make_box
 from scheduling.link.radio_config import RadioConfig
+from scheduling.link.tdd import TddPattern
 from scheduling.types import LinkGeometry
 
 
@@ -56,18 +56,36 @@ class Moments:
 
 class RadioPhysics:
     def __init__(self, config: RadioConfig) -> None:
-        self.config = c = config
-        tdd = c.tdd()
-        self._slot_s, self._period_s = tdd.slot_s, tdd.period_s
-        self._up_s = tdd.delays_s(True, c.max_retransmissions)
-        self._down_s = tdd.delays_s(False, c.max_retransmissions)
+        self.config = config
+        self.usual_wan_rtt_s = config.cloud_fibre_s + config.wan_median_s
+        self.box = make_box(self._cell(config.tdd()))
+
+    def _cell(self, tdd: TddPattern) -> Cell:
+        c = self.config
         common = c.bandwidth_hz * (1.0 - c.overhead) * (1.0 - c.block_error_rate)
-        self._up_bps_per_se, self._down_bps_per_se = common * tdd.share(True), common * tdd.share(False)
         gained_db = c.unit_antenna_dbi - c.noise_rise_db
-        self._up_db = c.car_power_dbm - noise_dbm(c.bandwidth_hz, c.unit_noise_figure_db) + gained_db
-        self._down_db = c.unit_power_dbm - noise_dbm(c.bandwidth_hz, c.car_noise_figure_db) + gained_db
-        self._wan_knee = NormalDist().inv_cdf(1.0 - c.wan_tail_share) if c.wan_tail_share > 0 else math.inf
-        self.usual_wan_rtt_s = c.cloud_fibre_s + c.wan_median_s
+        return Cell(
+            up_db=c.car_power_dbm - noise_dbm(c.bandwidth_hz, c.unit_noise_figure_db) + gained_db,
+            down_db=c.unit_power_dbm - noise_dbm(c.bandwidth_hz, c.car_noise_figure_db) + gained_db,
+            up_bps_per_se=common * tdd.share(True),
+            down_bps_per_se=common * tdd.share(False),
+            least_share=1.0 / c.resource_blocks,
+            slot_s=tdd.slot_s,
+            period_s=tdd.period_s,
+            users_per_slot=float(c.users_per_slot),
+            fixed_s=float(c.edge_fibre_s),
+            core_median_s=float(c.core_median_s),
+            core_log_sigma=float(c.core_log_sigma),
+            cloud_fibre_s=float(c.cloud_fibre_s),
+            wan_median_s=float(c.wan_median_s),
+            wan_log_sigma=float(c.wan_log_sigma),
+            wan_knee=NormalDist().inv_cdf(1.0 - c.wan_tail_share) if c.wan_tail_share > 0 else math.inf,
+            wan_tail_log_sigma=float(c.wan_tail_log_sigma),
+            wan_bps=float(c.wan_bps),
+            usual_wan_rtt_s=float(self.usual_wan_rtt_s),
+            up_s=tdd.delays_s(True, c.max_retransmissions),
+            down_s=tdd.delays_s(False, c.max_retransmissions),
+        )
 
     def field(self, geometry: LinkGeometry) -> Field:
         """Mean: minus path loss, minus the mean loss behind a blocking vehicle."""
@@ -92,25 +110,6 @@ class RadioPhysics:
         down_phase: Floats,
     ) -> Moments:
         """Columns (n,), as of `background.Draws`."""
-        c = self.config
-        share = 1.0 / (1.0 + users)
-        up = self._up_bps_per_se * spectral_efficiency_limited(self._up_db + gain_db, share, 1.0 / c.resource_blocks)
-        down = self._down_bps_per_se * spectral_efficiency(self._down_db + gain_db) * share
-        up, down = up * (down > 0.0), down * (up > 0.0)  # either direction needs acknowledgements in the other
-        rtt = self.up_delay_s(up_resent, up_phase) + _delay_s(self._down_s, self._slot_s, down_resent, down_phase)
-        rtt += c.edge_fibre_s + self._period_s * (users // c.users_per_slot)
-        rtt += c.core_median_s * np.exp(c.core_log_sigma * core)
-        excess = np.maximum(wan - self._wan_knee, 0.0)
-        wan_rtt = c.cloud_fibre_s + c.wan_median_s * np.exp(c.wan_log_sigma * wan + c.wan_tail_log_sigma * excess)
-        # A queue that makes messages wait x times as long leaves each flow about one part in x of the rate.
-        return Moments(up, down, rtt, wan_rtt, c.wan_bps * np.minimum(1.0, self.usual_wan_rtt_s / wan_rtt))
-
-    def up_delay_s(self, resent: Integers, phase: Floats) -> Floats:
-        """From a message that is ready at a phase (0..1) of the TDD pattern until the unit has decoded it."""
-        return _delay_s(self._up_s, self._slot_s, resent, phase)
-
-
-def _delay_s(table_s: Floats, slot_s: float, resent: Integers, phase: Floats) -> Floats:
-    position = phase * len(table_s)
-    slot = np.ceil(position).astype(np.int64)
-    return (slot - position) * slot_s + table_s[slot % len(table_s), resent]
+        out = np.empty((5, len(gain_db)))
+        fill_moments(out, self.box, gain_db, core, wan, users, up_resent, down_resent, up_phase, down_phase)
+        return Moments(*out)

@@ -5,9 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
+from replay_cases import record
+from stack_cases import random_weights
 
 from e2e_drive.cli import main
-from e2e_drive.replay.golden import FORMAT, differences, read_reference, write_reference
+from e2e_drive.replay import open_recording
+from e2e_drive.replay.exact import same_stack, steps
+from e2e_drive.replay.golden import FORMAT, differences, read_reference, reference_of, write_reference
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
@@ -18,6 +23,18 @@ def test_nothing_has_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     with pytest.raises(SystemExit) as ended:
         main(["replay", "mode=golden", *words])
     assert ended.value.code == 0, capsys.readouterr().out
+
+
+def test_one_other_weight_is_noticed(tmp_path: Path) -> None:
+    """The frames of a short drive; one bias behind the path: every step goes ten centimetres farther to the left."""
+    record(tmp_path / "drive.mcap", random_weights(tmp_path / "weights"), 4)
+    recording = open_recording(tmp_path / "drive.mcap")
+    stacks = [same_stack(recording, recording.config) for _ in range(3)]
+    with torch.no_grad():
+        stacks[2].model.trajectory_decoder.step_head.bias[1] += 0.1
+    before, same, other = (reference_of(steps(recording, stack), {}) for stack in stacks)
+    assert differences(before, same) == []
+    assert any("path differs" in line for line in differences(before, other))
 
 
 def test_what_counts_as_a_change(tmp_path: Path) -> None:

@@ -25,8 +25,9 @@ from scheduling.fleet.decision import Car, Futures, allowed, choose, new_draws, 
 from scheduling.fleet.execution import BY_EDGE, BY_FALLBACK, LOCAL
 from scheduling.fleet.optimum import Round, admit, one_round, solve_by_prices, solve_centrally
 from scheduling.fleet.prices import move_prices, new_board, rule_of, server_of
-from scheduling.fleet.world import radio_numbers, spectral_efficiency_of
+from scheduling.fleet.world import radio_numbers
 from scheduling.link.channel import spectral_efficiency
+from scheduling.link.moments import spectral_efficiency_of
 from scheduling.types import Place
 
 SMALL = FleetConfig(cells=CellConfig(columns=2, rows=2))

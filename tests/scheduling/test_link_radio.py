@@ -76,7 +76,9 @@ def test_harq_costs_what_the_geometric_distribution_says():
     assert resent.max() == 3
     # Each costs one pattern of 2.5 ms in the uplink.
     physics, phase = RadioPhysics(config), np.random.default_rng(1).random(len(resent))
-    extra_s = physics.up_delay_s(resent, phase) - physics.up_delay_s(np.zeros_like(resent), phase)
+    zeros, none = np.zeros(len(resent)), np.zeros_like(resent)
+    once, often = (physics.moments(zeros, zeros, zeros, none, up, none, phase, phase) for up in (none, resent))
+    extra_s = often.rtt_s - once.rtt_s
     assert extra_s.mean() == pytest.approx(2.5e-3 * (p + p**2 + p**3), rel=0.03)
 
 
