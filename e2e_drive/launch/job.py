@@ -1,0 +1,148 @@
+"""One drive as a process of its own. What it depends on lies beside its results, so nothing is ever driven twice.
+
+A world that dies, or a process that is killed, says nothing about the driver: the drive is begun again, and that is
+written down in RETRIES. What the driver does wrong is a result like any other.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from carla_bridge.process import our_environment
+from e2e_drive.errors import EXIT_WORLD_DIED
+from e2e_drive.report.files import write_json
+
+JOB, RESULTS, RUN, STDERR, RETRIES = "job.json", "results.json", "run.json", "stderr.txt", "retries.json"
+_PARENT = "E2E_DRIVE_PARENT"  # environment: process without which a drive is not to go on
+_ASKED_TO_END = (-signal.SIGTERM, -signal.SIGINT)
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+_running: set[subprocess.Popen[bytes]] = set()
+
+
+@dataclass(frozen=True)
+class Job:
+    """overrides: of `e2e-drive evaluate`, all but the folder. home: where relative paths among them start.
+    weights_sha256: of the network that drives, "" for the expert."""
+
+    name: str
+    folder: Path
+    overrides: tuple[str, ...]
+    home: Path
+    weights_sha256: str = ""
+    attempts: int = 3
+
+    def is_done(self) -> bool:
+        """Results of this very drive, whole: whoever was cut off has left none, or none that counts."""
+        return (
+            _read(self.folder / JOB) == self._note()
+            and (self.folder / RUN).is_file()
+            and (_read(self.folder / RESULTS) or {}).get("entry_status") == "Finished"
+        )
+
+    def record(self) -> dict[str, Any]:
+        """The results file. Only of a job that is done."""
+        results: dict[str, Any] = json.loads((self.folder / RESULTS).read_text(encoding="utf-8"))
+        return results
+
+    def retries(self) -> list[str]:
+        """Why it was begun anew, once for each time."""
+        return _read(self.folder / RETRIES) or []
+
+    def begin(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if _read(self.folder / JOB) != self._note():
+            (self.folder / RETRIES).unlink(missing_ok=True)
+        write_json(self.folder / JOB, self._note())
+        (self.folder / RESULTS).unlink(missing_ok=True)
+
+    def _note(self) -> dict[str, Any]:
+        note: dict[str, Any] = {"overrides": list(self.overrides)}
+        return note | {"weights_sha256": self.weights_sha256} if self.weights_sha256 else note
+
+
+@dataclass(frozen=True)
+class Ending:
+    """said: one line on how it went. exit_code: of the drive's process, 0 if there is a result."""
+
+    name: str
+    exit_code: int
+    said: str
+
+
+def run_job(job: Job) -> Ending:
+    """Drives it, again if the world died."""
+    job.begin()
+    code, last = 0, ""
+    for _ in range(job.attempts):
+        code = _drive(job)
+        if code == 0:
+            record = job.record()["_checkpoint"]["records"][0]
+            again = f" ({len(job.retries())} retries)" if job.retries() else ""
+            return Ending(
+                job.name, 0, f"{job.name}: {record['scores']['score_composed']:.1f}, {record['status']}{again}"
+            )
+        (job.folder / RESULTS).unlink(missing_ok=True)  # a drive that was cut off is no result
+        last = _last_words(job.folder / STDERR) or f"exit code {code}"
+        if code != EXIT_WORLD_DIED and (code >= 0 or code in _ASKED_TO_END):
+            break
+        write_json(job.folder / RETRIES, [*job.retries(), last])
+    return Ending(job.name, code, f"{job.name}: {last} (see {job.folder})")
+
+
+def _drive(job: Job) -> int:
+    command = [sys.executable, "-m", "e2e_drive.cli", "evaluate", *job.overrides, f"out={job.folder}"]
+    environment = {**our_environment(), _PARENT: str(os.getpid())}
+    with (job.folder / STDERR).open("wb") as stderr:
+        process = subprocess.Popen(
+            command,
+            cwd=job.home,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            start_new_session=True,  # a Ctrl-C is ours to pass on
+        )
+        _running.add(process)
+        try:
+            return process.wait()
+        finally:
+            _running.discard(process)
+
+
+def stop_drives() -> None:
+    """Those of this process: each writes what it has, and ends."""
+    for process in list(_running):
+        process.terminate()
+
+
+def die_with_parent() -> None:
+    """In a drive's process: whoever started it is killed, and so is it, at once. Otherwise it would go on unwatched and
+    write into the folder of the one that takes its place."""
+    parent = os.environ.pop(_PARENT, None)  # not for the processes that we start
+    if parent is None:
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != int(parent):  # it was quicker
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _read(path: Path) -> Any:
+    """What a JSON file holds; None for one that is missing or cut off."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+
+
+def _last_words(stderr: Path) -> str:
+    lines = stderr.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1] if lines else ""
