@@ -166,6 +166,9 @@ def _setting(config: Mapping[str, Any], choices: Mapping[str, Any], overrides: S
     if config.get("driver") == "expert":
         return Setting("expert", "none", "none", "none")
     weights = Path(str(config.get("weights", _UNKNOWN))).as_posix()
+    costs = config.get("costs") or {}
+    if costs.get("model") is not None:
+        weights += f" at the cost of {costs['model']}, pictures x{costs['picture_scale']}"
     return Setting(of("scheduler", logged or _UNKNOWN), of("link", _UNKNOWN), of("soc", _UNKNOWN), weights)
 
 
