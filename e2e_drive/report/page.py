@@ -72,7 +72,7 @@ def write_page(
     shelf = _ClipShelf(page, round(clips_mb * 1e6), progress)
     body = "".join([
         _head(drives, title),
-        *map(matrix_section, matrices(groups)),
+        f'<div id="matrix">{"".join(map(matrix_section, matrices(groups)))}</div>',
         '<h2 id="table">Scores</h2>' + _groups_table(groups),
         '<h2 id="figures">Driving score against link quality</h2>'
         f'<div class="chart">{score_by_link(groups)}</div>'
@@ -102,7 +102,14 @@ def _head(drives: Sequence[DriveData], title: str) -> str:
         f"e2e-drive {versions.get('e2e-drive', '?')}, torch {versions.get('torch', '?')}",
         f"{machine.get('processor', '?')}, {machine.get('cpus', '?')} CPUs",
     ]
-    names = {"table": "Scores", "figures": "Figures", "map": "Map", "infractions": "Infractions", "drives": "Drives"}
+    names = {
+        "matrix": "Policies",
+        "table": "Scores",
+        "figures": "Figures",
+        "map": "Map",
+        "infractions": "Infractions",
+        "drives": "Drives",
+    }
     links = "".join(f'<a href="#{anchor}">{name}</a>' for anchor, name in names.items())
     about_line = " · ".join(escape(fact) for fact in facts)
     return f'<h1>{escape(title)}</h1><p class="about">{about_line}</p><nav>{links}</nav>'

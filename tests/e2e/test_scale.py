@@ -20,9 +20,9 @@ from typing import Any
 import psutil
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(4000)]
 DRIVES = ("thornby_00-seed0", "thornby_00-seed1", "thornby_01-seed0", "thornby_01-seed1")
-PATIENCE_S = 600.0
+PATIENCE_S = 1800.0  # for a machine that is busy with other things
 
 
 @dataclass(frozen=True)
