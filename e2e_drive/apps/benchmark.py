@@ -166,7 +166,7 @@ def routes_file(path: str) -> Path:
 def _drive_all(todo: Sequence[Job], benchmark: Benchmark, launcher: Launcher, bar: Any) -> list[Ending]:
     """Those that could not be driven. What is asked wrongly ends it all; a world that keeps dying costs its drive."""
     failed = []
-    with closing(launcher.run(todo, benchmark.workers)) as endings:  # type: ignore[type-var]
+    with closing(launcher.run(todo, benchmark.workers)) as endings:
         for ending in endings:
             bar.write(ending.said)
             bar.update()

@@ -6,7 +6,7 @@ with whoever waits for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Protocol
 
 from e2e_drive.launch.job import Ending, Job, run_job
@@ -15,5 +15,5 @@ __all__ = ["Ending", "Job", "Launcher", "run_job"]
 
 
 class Launcher(Protocol):
-    def run(self, jobs: Sequence[Job], workers: int) -> Iterator[Ending]:
+    def run(self, jobs: Sequence[Job], workers: int) -> Generator[Ending, None, None]:
         """Endings as they come; closing the iterator stops what is under way. workers: so many at the same time."""

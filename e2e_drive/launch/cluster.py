@@ -9,7 +9,7 @@ import importlib
 import math
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ class RayCluster:
     address: str | None = None
     cpus: float = 1.0
 
-    def run(self, jobs: Sequence[Job], workers: int) -> Iterator[Ending]:
+    def run(self, jobs: Sequence[Job], workers: int) -> Generator[Ending, None, None]:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         ray = _library("ray", "ray", "launcher=ray")
         here: dict[str, Any] = {"num_cpus": math.ceil(workers * self.cpus), "object_store_memory": _OBJECT_STORE_BYTES}
@@ -60,7 +60,7 @@ class Slurm:
         """options: further ones of submitit (slurm_partition, ...)."""
         return cls(**fields, options=tuple((options or {}).items()))
 
-    def run(self, jobs: Sequence[Job], workers: int) -> Iterator[Ending]:
+    def run(self, jobs: Sequence[Job], workers: int) -> Generator[Ending, None, None]:
         submitit = _library("submitit", "slurm", "launcher=submitit")
         executor = submitit.AutoExecutor(Path(os.path.commonpath([job.folder for job in jobs])) / "slurm", self.cluster)
         array = {"slurm_array_parallelism": workers, **dict(self.options)}

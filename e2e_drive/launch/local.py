@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from e2e_drive.launch.job import Ending, Job, run_job, stop_drives
 class LocalPool:
     """A thread for each drive under way, which waits for its process."""
 
-    def run(self, jobs: Sequence[Job], workers: int) -> Iterator[Ending]:
+    def run(self, jobs: Sequence[Job], workers: int) -> Generator[Ending, None, None]:
         waiting, running = list(jobs), set[Future[Ending]]()
         with ThreadPoolExecutor(workers) as pool:
             try:

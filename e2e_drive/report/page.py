@@ -73,7 +73,7 @@ def write_page(
     body = "".join([
         _head(drives, title),
         f'<div id="matrix">{"".join(map(matrix_section, matrices(groups)))}</div>',
-        '<h2 id="table">Scores</h2>' + _groups_table(groups),
+        '<h2 id="scores">Scores</h2>' + _groups_table(groups),
         '<h2 id="figures">Driving score against link quality</h2>'
         f'<div class="chart">{score_by_link(groups)}</div>'
         f"<h2>Latency, of frames that were answered</h2>{latency_curves(groups)}",
@@ -110,7 +110,7 @@ def _head(drives: Sequence[DriveData], title: str) -> str:
         "infractions": "Infractions",
         "drives": "Drives",
     }
-    links = "".join(f'<a href="#{anchor}">{name}</a>' for anchor, name in names.items())
+    links = "".join(f'<a href="#{name}">{name.capitalize()}</a>' for name in names)
     about_line = " · ".join(escape(fact) for fact in facts)
     return f'<h1>{escape(title)}</h1><p class="about">{about_line}</p><nav>{links}</nav>'
 
