@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from html import escape
 
@@ -19,7 +20,8 @@ def table(heads: Iterable[str], rows: Iterable[str]) -> str:
 
 
 def word(text: str) -> str:
-    return f'<td class="word">{escape(text)}</td>'
+    """Long names break where a word of theirs ends."""
+    return f'<td class="word">{re.sub(r"([_/=])", r"\1<wbr>", escape(text))}</td>'
 
 
 def number(value: float, digits: int) -> str:

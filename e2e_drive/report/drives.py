@@ -31,9 +31,9 @@ class Setting:
     soc: str
     weights: str
 
-    @property
-    def title(self) -> str:
-        return f"{self.policy}, link {self.link}, {self.soc}, {self.weights}"
+    def title(self, names: Sequence[str]) -> str:
+        """Of the fields of those names."""
+        return ", ".join(f"link {self.link}" if name == "link" else str(getattr(self, name)) for name in names)
 
 
 @dataclass(frozen=True)

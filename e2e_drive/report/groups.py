@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
 
 import numpy as np
 from scipy import stats
@@ -48,7 +48,19 @@ def group_drives(drives: Sequence[DriveData]) -> list[Group]:
     for drive in drives:
         settings.setdefault(drive.setting, []).append(drive)
     groups = [_group(setting, tuple(found)) for setting, found in settings.items()]
-    return sorted(groups, key=lambda group: (group.setting.policy, -np.nan_to_num(group.up_mbps), group.setting.title))
+    return sorted(
+        groups, key=lambda group: (group.setting.policy, -np.nan_to_num(group.up_mbps), astuple(group.setting))
+    )
+
+
+def what_differs(settings: Iterable[Setting]) -> tuple[str, ...]:
+    """Fields of a setting that the report has to name: policy and link, and the others where they are not all alike."""
+    known = set(settings)
+    return tuple(
+        name
+        for name in (field.name for field in fields(Setting))
+        if name in ("policy", "link") or len({getattr(setting, name) for setting in known}) > 1
+    )
 
 
 def _group(setting: Setting, drives: tuple[DriveData, ...]) -> Group:

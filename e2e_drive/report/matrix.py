@@ -90,16 +90,17 @@ def matrices(groups: Sequence[Group]) -> list[Matrix]:
     ]
 
 
-def sentence(matrix: Matrix) -> str:
-    """What came of the promise, in words; "" where nobody made it."""
+def in_words(matrix: Matrix) -> tuple[str, ...]:
+    """What came of the promise: a sentence, then one for each link where it is not kept; () where nobody made it."""
     if not matrix.verdicts:
-        return ""
+        return ()
     kept = [verdict.link for verdict in matrix.verdicts if verdict.is_kept]
     promise = f"within {CLOSE_POINTS:.0f} points of the oracle and ahead of every other policy"
-    words = [f"Ours is {promise} in {len(kept)} of {len(matrix.verdicts)} link conditions"]
-    words.append(f" ({', '.join(kept)})." if kept else ".")
-    words += [f" Under {v.link} it is {v.why_not()}." for v in matrix.verdicts if not v.is_kept]
-    return "".join(words)
+    where = f" ({', '.join(kept)})" if kept else ""
+    return (
+        f"Ours is {promise} in {len(kept)} of {len(matrix.verdicts)} link conditions{where}.",
+        *(f"Under {v.link} it is {v.why_not()}." for v in matrix.verdicts if not v.is_kept),
+    )
 
 
 def difference(ours: Group, other: Group) -> Estimate | None:

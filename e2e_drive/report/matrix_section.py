@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 from e2e_drive.report.cells import mean, table, word
 from e2e_drive.report.groups import Group
-from e2e_drive.report.matrix import ORACLE, OURS, Matrix, sentence
+from e2e_drive.report.matrix import ORACLE, OURS, Matrix, in_words
 
 
 def matrix_section(matrix: Matrix) -> str:
@@ -36,10 +37,17 @@ def matrix_section(matrix: Matrix) -> str:
     )
     return (
         f'<section class="matrix"><h2>Policy by link: {escape(matrix.title)}</h2>'
-        f'<p class="verdict">{escape(sentence(matrix))}</p>'
+        + _verdict(in_words(matrix))
         + table(["policy!", *(f"link {link}" for link in matrix.links)], rows)
         + f'<p class="note">{escape(note)}</p></section>'
     )
+
+
+def _verdict(words: Sequence[str]) -> str:
+    if not words:
+        return ""
+    reasons = "".join(f"<li>{escape(reason)}</li>" for reason in words[1:])
+    return f'<p class="verdict">{escape(words[0])}</p>' + (f'<ul class="verdict">{reasons}</ul>' if reasons else "")
 
 
 def _cell(group: Group, matrix: Matrix) -> str:

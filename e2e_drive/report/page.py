@@ -19,11 +19,12 @@ from e2e_drive.report.charts import PLACE_COLOURS, latency_curves, legend, place
 from e2e_drive.report.clips import cut_clip
 from e2e_drive.report.drives import LOG, RESULTS, VIDEO, DriveData, Mishap
 from e2e_drive.report.files import write_text
-from e2e_drive.report.groups import Group, group_drives
+from e2e_drive.report.groups import Group, group_drives, what_differs
 from e2e_drive.report.matrix import matrices
 from e2e_drive.report.matrix_section import matrix_section
 
 _FILES = {RESULTS: "results", LOG: "log", "timeline.json": "timeline", VIDEO: "video"}
+_HEADS = {"policy": "policy", "link": "link", "soc": "SoC", "weights": "weights"}  # of a setting's fields
 _HERE = Path(__file__).resolve().parent
 
 
@@ -69,16 +70,17 @@ def write_page(
     """progress is called once an infraction."""
     page.parent.mkdir(parents=True, exist_ok=True)
     groups = group_drives(drives)
+    names = what_differs(group.setting for group in groups)
     shelf = _ClipShelf(page, round(clips_mb * 1e6), progress)
     body = "".join([
         _head(drives, title),
         f'<div id="matrix">{"".join(map(matrix_section, matrices(groups)))}</div>',
-        '<h2 id="scores">Scores</h2>' + _groups_table(groups),
+        '<h2 id="scores">Scores</h2>' + _groups_table(groups, names),
         '<h2 id="figures">Driving score against link quality</h2>'
         f'<div class="chart">{score_by_link(groups)}</div>'
         f"<h2>Latency, of frames that were answered</h2>{latency_curves(groups)}",
-        '<h2 id="map">Where stages ran</h2>' + _maps(groups),
-        '<h2 id="infractions">Infractions</h2>' + _mishaps(drives, shelf),
+        '<h2 id="map">Where stages ran</h2>' + _maps(groups, names),
+        '<h2 id="infractions">Infractions</h2>' + _mishaps(drives, shelf, names),
         '<h2 id="drives">Drives</h2>' + _drives_table(drives, page),
     ])  # fmt: skip
     style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("style.css", "sort.js"))
@@ -115,8 +117,8 @@ def _head(drives: Sequence[DriveData], title: str) -> str:
     return f'<h1>{escape(title)}</h1><p class="about">{about_line}</p><nav>{links}</nav>'
 
 
-def _groups_table(groups: Sequence[Group]) -> str:
-    heads = ["policy!", "link!", "SoC!", "weights!", "drives", "driving score", "completion %", "penalty", "success %",
+def _groups_table(groups: Sequence[Group], names: Sequence[str]) -> str:
+    heads = [*(f"{_HEADS[name]}!" for name in names), "drives", "driving score", "completion %", "penalty", "success %",
              "p50 ms", "p95 ms", "p99 ms", "frames ran!", "infractions"]  # fmt: skip
     rows = []
     for group in groups:
@@ -129,7 +131,7 @@ def _groups_table(groups: Sequence[Group]) -> str:
             if share > 0
         )
         rows.append("".join([
-            *(word(text) for text in (setting.policy, setting.link, setting.soc, setting.weights)),
+            *(word(getattr(setting, name)) for name in names),
             number(len(group.drives), 0),
             mean(score["score_composed"], 1), mean(score["score_route"], 1),
             mean(score["score_penalty"], 3), number(100 * group.success, 0), *latency,
@@ -137,7 +139,9 @@ def _groups_table(groups: Sequence[Group]) -> str:
             number(sum(len(drive.mishaps) for drive in group.drives), 0),
         ]))  # fmt: skip
     over = sorted({group.scores["score_composed"].over for group in groups} - {""})
-    note = f"95 % intervals over {', '.join(over)}" if over else "one drive a row: no intervals"
+    alike = [getattr(groups[0].setting, name) for name in _HEADS if name not in names]
+    note = f"All rows: {', '.join(alike)}. " if alike else ""
+    note += f"95 % intervals over {', '.join(over)}" if over else "One drive a row: no intervals"
     method = "Student's t: over the seeds' means where there are three seeds, over single drives where there are fewer"
     return (
         table(heads, rows)
@@ -146,9 +150,9 @@ def _groups_table(groups: Sequence[Group]) -> str:
     )
 
 
-def _maps(groups: Sequence[Group]) -> str:
+def _maps(groups: Sequence[Group], names: Sequence[str]) -> str:
     maps = "".join(
-        f"<section><h3>{escape(group.setting.title)}</h3>{drawn}</section>"
+        f"<section><h3>{escape(group.setting.title(names))}</h3>{drawn}</section>"
         for group in groups
         if (drawn := place_map(group))
     )
@@ -157,7 +161,7 @@ def _maps(groups: Sequence[Group]) -> str:
     return f'{key}{note}<div class="maps">{maps}</div>' if maps else "<p>No log tells where stages ran.</p>"
 
 
-def _mishaps(drives: Sequence[DriveData], shelf: _ClipShelf) -> str:
+def _mishaps(drives: Sequence[DriveData], shelf: _ClipShelf, names: Sequence[str]) -> str:
     cards = []
     for drive in drives:
         for mishap in drive.mishaps:
@@ -166,7 +170,7 @@ def _mishaps(drives: Sequence[DriveData], shelf: _ClipShelf) -> str:
             cards.append(
                 f'<div class="clip"><h3>{escape(mishap.kind.replace("_", " "))}</h3>{shelf.show(drive, mishap)}'
                 f"<p>{escape(mishap.message)}</p>"
-                f'<p class="note">{escape(drive.name)}: {when}{where}<br>{escape(drive.setting.title)}</p></div>'
+                f'<p class="note">{escape(drive.name)}: {when}{where}<br>{escape(drive.setting.title(names))}</p></div>'
             )
     return f'<div class="clips">{"".join(cards)}</div>' if cards else "<p>None.</p>"
 

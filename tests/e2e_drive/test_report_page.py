@@ -17,7 +17,7 @@ from e2e_drive.logs import DriveLog, EgoTruth
 from e2e_drive.report.clips import cut_clip
 from e2e_drive.report.drives import DriveData, find_drives, read_folder
 from e2e_drive.report.groups import estimate, group_drives, reach_of_mean
-from e2e_drive.report.matrix import matrices, sentence
+from e2e_drive.report.matrix import in_words, matrices
 from e2e_drive.report.page import write_page
 from e2e_drive.scores import RouteRecord, results_json
 
@@ -143,14 +143,15 @@ def test_the_matrix_says_where_ours_keeps_its_promise(tmp_path: Path) -> None:
     assert good.to_oracle.low == pytest.approx(-1.0 - 12.706, abs=0.01)  # s = sqrt(2) of -2 and 0
     assert urban.to_best is not None
     assert (urban.is_close, urban.is_ahead, urban.to_best.mean) == (False, False, pytest.approx(-10.0))
-    told = sentence(matrix)
-    assert told.startswith("Ours is within 3 points of the oracle and ahead of every other policy in 1 of 2")
-    assert "Under urban it is 20.0 points behind the oracle" in told
-    assert "10.0 points behind edge_only" in told
+    whole, urban_told = in_words(matrix)
+    assert whole.startswith("Ours is within 3 points of the oracle and ahead of every other policy in 1 of 2")
+    assert urban_told.startswith("Under urban it is 20.0 points behind the oracle")
+    assert "10.0 points behind edge_only" in urban_told
     write_page(drives, tmp_path / "report.html", "matrix", clips_mb=0.0)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     html5lib.HTMLParser(strict=True).parse(text)
-    assert told in text
+    assert whole in text
+    assert urban_told in text
     assert "<b>95.0</b>" in text
 
 
