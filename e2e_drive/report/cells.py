@@ -21,7 +21,8 @@ def table(heads: Iterable[str], rows: Iterable[str]) -> str:
 
 def word(text: str) -> str:
     """Long names break where a word of theirs ends."""
-    return f'<td class="word">{re.sub(r"([_/=])", r"\1<wbr>", escape(text))}</td>'
+    broken = re.sub(r"([_/=])", r"\1<wbr>", escape(text))
+    return f'<td class="word">{broken}</td>'
 
 
 def number(value: float, digits: int) -> str:
