@@ -70,11 +70,12 @@ def write_page(
     """progress is called once an infraction."""
     page.parent.mkdir(parents=True, exist_ok=True)
     groups = group_drives(drives)
+    matrix = "".join(map(matrix_section, matrices(groups)))
     names = what_differs(group.setting for group in groups)
     shelf = _ClipShelf(page, round(clips_mb * 1e6), progress)
     body = "".join([
-        _head(drives, title),
-        f'<div id="matrix">{"".join(map(matrix_section, matrices(groups)))}</div>',
+        _head(drives, title, bool(matrix)),
+        f'<div id="policies">{matrix}</div>' if matrix else "",
         '<h2 id="scores">Scores</h2>' + _groups_table(groups, names),
         '<h2 id="figures">Driving score against link quality</h2>'
         f'<div class="chart">{score_by_link(groups)}</div>'
@@ -93,7 +94,7 @@ def write_page(
     )
 
 
-def _head(drives: Sequence[DriveData], title: str) -> str:
+def _head(drives: Sequence[DriveData], title: str, has_matrix: bool) -> str:
     about = drives[0].about
     versions, machine = about.get("versions", {}), about.get("machine", {})
     rules = ", ".join(sorted({drive.rules for drive in drives}))
@@ -104,14 +105,7 @@ def _head(drives: Sequence[DriveData], title: str) -> str:
         f"e2e-drive {versions.get('e2e-drive', '?')}, torch {versions.get('torch', '?')}",
         f"{machine.get('processor', '?')}, {machine.get('cpus', '?')} CPUs",
     ]
-    names = {
-        "matrix": "Policies",
-        "table": "Scores",
-        "figures": "Figures",
-        "map": "Map",
-        "infractions": "Infractions",
-        "drives": "Drives",
-    }
+    names = (*(["policies"] if has_matrix else []), "scores", "figures", "map", "infractions", "drives")
     links = "".join(f'<a href="#{name}">{name.capitalize()}</a>' for name in names)
     about_line = " · ".join(escape(fact) for fact in facts)
     return f'<h1>{escape(title)}</h1><p class="about">{about_line}</p><nav>{links}</nav>'
