@@ -5,6 +5,7 @@ Real worlds, real processes, short drives: a minute or two each on two idle core
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -22,6 +23,7 @@ import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(4000)]
 DRIVES = ("thornby_00-seed0", "thornby_00-seed1", "thornby_01-seed0", "thornby_01-seed1")
+WORLD = "carla_bridge.embedded"
 PATIENCE_S = 1800.0  # for a machine that is busy with other things
 
 
@@ -61,9 +63,13 @@ def _summary(out: Path) -> dict[str, Any]:
     return content
 
 
-def worlds(benchmark: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    children = psutil.Process(benchmark.pid).children(recursive=True)
-    return [child for child in children if "carla_bridge.embedded" in " ".join(child.cmdline())]
+def related(benchmark: subprocess.Popen[bytes], what: str = "") -> list[psutil.Process]:
+    """Processes that it has started, directly or not, with that in their command lines."""
+    found = []
+    for child in psutil.Process(benchmark.pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found += [child] if what in " ".join(child.cmdline()) else []
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +85,13 @@ def test_killed_at_a_random_moment_and_started_again(whole: Whole, tmp_path: Pat
     print(f"killed after {share:.2f} of {whole.took_s:.0f} s")
     benchmark = start(tmp_path, weights)
     time.sleep(share * whole.took_s)
-    family = psutil.Process(benchmark.pid).children(recursive=True)
+    family, drives = related(benchmark), related(benchmark, "e2e_drive.cli")
     os.killpg(benchmark.pid, signal.SIGKILL)
     benchmark.communicate()
-    _, alive = psutil.wait_procs(family, timeout=15.0)
+    _, alive = psutil.wait_procs(drives, timeout=15.0)
     assert not alive  # nobody goes on writing into the folders
+    _, alive = psutil.wait_procs(family, timeout=PATIENCE_S)
+    assert not alive
     finish(start(tmp_path, weights))
     assert results(tmp_path) == results(whole.out)
     assert summary(tmp_path) == summary(whole.out)
@@ -92,12 +100,12 @@ def test_killed_at_a_random_moment_and_started_again(whole: Whole, tmp_path: Pat
 def test_a_killed_world_costs_a_retry(whole: Whole, tmp_path: Path, weights: Path) -> None:
     benchmark = start(tmp_path, weights)
     deadline = time.monotonic() + PATIENCE_S
-    while not (found := worlds(benchmark)):
+    while not (found := related(benchmark, WORLD)):
         assert time.monotonic() < deadline
         assert benchmark.poll() is None
         time.sleep(0.05)
     time.sleep(random.uniform(0.0, 0.2) * whole.took_s)  # while it loads, is filled with cars, or is driven in
-    victim = next((world for world in found if world.is_running()), None) or worlds(benchmark)[0]
+    victim = next((world for world in found if world.is_running()), None) or related(benchmark, WORLD)[0]
     victim.kill()
     finish(benchmark)
     assert results(tmp_path) == results(whole.out)
