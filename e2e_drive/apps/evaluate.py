@@ -33,7 +33,7 @@ from e2e_drive.apps.motion import MotionRecorder
 from e2e_drive.apps.options import build, plain, rig_of, whole_number, world_of
 from e2e_drive.apps.recorder import LOG, TIMELINE, VIDEO, Recorder, Scene, Surroundings
 from e2e_drive.errors import EXIT_INTERRUPTED, EXIT_WORLD_DIED, UserError
-from e2e_drive.launch.job import RESULTS, RUN, die_with_parent
+from e2e_drive.launch.job import RESULTS, RUN
 from e2e_drive.logs.about import file_sha256, git_revision
 from e2e_drive.logs.pictures import CODINGS
 from e2e_drive.report import machine, print_drive, versions, write_json, write_text
@@ -61,7 +61,6 @@ class Course:
 
 
 def run(cfg: DictConfig) -> int:
-    die_with_parent()
     began = datetime.now(timezone.utc)
     out = output_folder(cfg)
     if OmegaConf.select(cfg, "benchmark") is not None:

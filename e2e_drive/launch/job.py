@@ -6,7 +6,6 @@ written down in RETRIES. What the driver does wrong is a result like any other.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
@@ -18,12 +17,11 @@ from typing import Any
 
 from carla_bridge.process import our_environment
 from e2e_drive.errors import EXIT_WORLD_DIED
+from e2e_drive.orphans import PARENT
 from e2e_drive.report.files import write_json
 
 JOB, RESULTS, RUN, STDERR, RETRIES = "job.json", "results.json", "run.json", "stderr.txt", "retries.json"
-_PARENT = "E2E_DRIVE_PARENT"  # environment: process without which a drive is not to go on
 _ASKED_TO_END = (-signal.SIGTERM, -signal.SIGINT)
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 _running: set[subprocess.Popen[bytes]] = set()
 
@@ -100,7 +98,7 @@ def run_job(job: Job) -> Ending:
 
 def _drive(job: Job) -> int:
     command = [sys.executable, "-m", "e2e_drive.cli", "evaluate", *job.overrides, f"out={job.folder}"]
-    environment = {**our_environment(), _PARENT: str(os.getpid())}
+    environment = {**our_environment(), PARENT: str(os.getpid())}
     with (job.folder / STDERR).open("wb") as stderr:
         process = subprocess.Popen(
             command,
@@ -122,17 +120,6 @@ def stop_drives() -> None:
     """Those of this process: each writes what it has, and ends."""
     for process in list(_running):
         process.terminate()
-
-
-def die_with_parent() -> None:
-    """In a drive's process: whoever started it is killed, and so is it, at once. Otherwise it would go on unwatched and
-    write into the folder of the one that takes its place."""
-    parent = os.environ.pop(_PARENT, None)  # not for the processes that we start
-    if parent is None:
-        return
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != int(parent):  # it was quicker
-        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _read(path: Path) -> Any:

@@ -17,7 +17,7 @@ from e2e_drive.launch import Job
 from e2e_drive.launch.cluster import _library
 from e2e_drive.launch.local import LocalPool
 
-_DRIVE = "import time\nfrom e2e_drive.launch.job import die_with_parent\ndie_with_parent()\nprint('on', flush=True)\n"
+_DRIVE = "import time\nfrom e2e_drive.orphans import die_with_parent\ndie_with_parent()\nprint('on', flush=True)\n"
 _WHOEVER_WAITS = f"""
 import os, subprocess, sys
 environment = {{**os.environ, "E2E_DRIVE_PARENT": str(os.getpid())}}
