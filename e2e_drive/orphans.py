@@ -1,4 +1,4 @@
-"""A process that must not outlive the one that started it. Nothing heavy is imported here: it is the first thing to do."""
+"""A process that must not outlive the one that started it. Nothing heavy is imported here: it is done before all else."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def die_with_parent() -> None:
-    """Where PARENT says so. A drive whose launcher is killed would go on unwatched, and write into the folder of the one
-    that takes its place."""
+    """Where PARENT says so. A drive whose launcher is killed would go on unwatched, and write into the folder of the
+    one that takes its place."""
     parent = os.environ.pop(PARENT, None)  # not for the processes that we start
     if parent is None:
         return
