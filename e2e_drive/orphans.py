@@ -1,4 +1,4 @@
-"""A process that must not outlive the one that started it. Nothing heavy is imported here: it is done before all else."""
+"""A process that must not outlive the one that started it. Nothing heavy is imported here: it comes before all else."""
 
 from __future__ import annotations
 
