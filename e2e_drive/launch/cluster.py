@@ -31,6 +31,7 @@ class RayCluster:
 
     def run(self, jobs: Sequence[Job], workers: int) -> Generator[Ending, None, None]:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_worker_niceness", "0")  # its usual 15 starves drives beside any other work
         ray = _library("ray", "ray", "launcher=ray")
         here: dict[str, Any] = {"num_cpus": math.ceil(workers * self.cpus), "object_store_memory": _OBJECT_STORE_BYTES}
         ray.init(self.address, include_dashboard=False, log_to_driver=False, **({} if self.address else here))
