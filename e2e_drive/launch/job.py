@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from carla_bridge.process import our_environment
-from e2e_drive.errors import EXIT_WORLD_DIED
+from e2e_drive.errors import EXIT_INTERRUPTED, EXIT_WORLD_DIED
 from e2e_drive.orphans import PARENT
 from e2e_drive.report.files import write_json
 
@@ -89,14 +89,15 @@ def run_job(job: Job) -> Ending:
                 job.name, 0, f"{job.name}: {record['scores']['score_composed']:.1f}, {record['status']}{again}"
             )
         (job.folder / RESULTS).unlink(missing_ok=True)  # a drive that was cut off is no result
-        last = _last_words(job.folder / STDERR) or f"exit code {code}"
-        if code != EXIT_WORLD_DIED and (code >= 0 or code in _ASKED_TO_END):
+        last = _last_words(job.folder / STDERR) or f"ended with exit code {code}"
+        if code != EXIT_WORLD_DIED:
             break
         write_json(job.folder / RETRIES, [*job.retries(), last])
     return Ending(job.name, code, f"{job.name}: {last} (see {job.folder})")
 
 
 def _drive(job: Job) -> int:
+    """The exit code. Killed from outside, or by a fault in the world's client library, is as good as a dead world."""
     command = [sys.executable, "-m", "e2e_drive.cli", "evaluate", *job.overrides, f"out={job.folder}"]
     environment = {**our_environment(), PARENT: str(os.getpid())}
     with (job.folder / STDERR).open("wb") as stderr:
@@ -111,9 +112,12 @@ def _drive(job: Job) -> int:
         )
         _running.add(process)
         try:
-            return process.wait()
+            code = process.wait()
         finally:
             _running.discard(process)
+    if code in _ASKED_TO_END:
+        return EXIT_INTERRUPTED
+    return EXIT_WORLD_DIED if code < 0 else code
 
 
 def stop_drives() -> None:
