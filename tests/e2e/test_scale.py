@@ -39,7 +39,7 @@ def start(out: Path, weights: Path, *more: str) -> subprocess.Popen[bytes]:
     command = [
         sys.executable, "-m", "e2e_drive.cli", "evaluate", "benchmark=thornby", "benchmark.seeds=[0,1]",
         "benchmark.ids=[thornby_00,thornby_01]", f"weights={weights}", f"out={out}", "cars=2", "max_s=2.0",
-        "video.enabled=false", "log_images=none", *more,
+        "video.enabled=false", "log_images=none", "world.start_timeout_s=600", "world.timeout_s=60", *more,
     ]  # fmt: skip
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
 
