@@ -8,6 +8,7 @@ pitch nose down (a right-handed turn about y), roll right side down; steer left 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import carla
@@ -69,24 +70,41 @@ def location_to_carla(x: float, y: float, z: float = 0.0) -> carla.Location:
 
 
 def turn_rates_from_carla(vector: carla.Vector3D) -> tuple[float, float, float]:
-    """Roll, pitch and yaw rate, in the unit they come in (gyroscope: rad/s, actors: deg/s).
+    """Roll, pitch and yaw rate, in the unit they come in (gyroscope: rad/s, actors: deg/s)."""
+    return turn_rates_from_numbers((vector.x, vector.y, vector.z))
+
+
+def turn_rates_from_numbers(xyz: Sequence[float]) -> tuple[float, float, float]:
+    """The same from a file.
 
     An axial vector changes the signs that a place keeps: mirroring y turns the other two axes' spin around, and
     CARLA counts every turn the other way to begin with.
     """
-    return (vector.x, -vector.y, -vector.z)
+    x, y, z = xyz
+    return (x, -y, -z)
 
 
 def pose_from_carla(transform: carla.Transform) -> Pose3D:
     place, turn = transform.location, transform.rotation
-    return Pose3D(
-        place.x,
-        -place.y,
-        place.z,
-        roll=math.radians(turn.roll),
-        pitch=-math.radians(turn.pitch),
-        yaw=wrap_angle(-math.radians(turn.yaw)),
+    return pose_from_numbers((place.x, place.y, place.z), (turn.pitch, turn.roll, turn.yaw))
+
+
+def pose_from_numbers(location: Sequence[float], rotation_deg: Sequence[float]) -> Pose3D:
+    """Of a file: x, y, z [m] and pitch, roll, yaw [deg], all CARLA's."""
+    x, y, z = location
+    pitch, roll, yaw = map(math.radians, rotation_deg)
+    return Pose3D(x, -y, z, roll=roll, pitch=-pitch, yaw=wrap_angle(-yaw))
+
+
+def pose_from_matrix(matrix: FloatArray) -> Pose3D:
+    """Of a (4, 4) matrix as `carla.Transform.get_matrix` gives it."""
+    m = np.asarray(matrix, dtype=np.float64)
+    turn = (
+        math.asin(float(np.clip(m[2, 0], -1.0, 1.0))),
+        math.atan2(-m[2, 1], m[2, 2]),
+        math.atan2(m[1, 0], m[0, 0]),
     )
+    return pose_from_numbers(m[:3, 3].tolist(), [math.degrees(angle) for angle in turn])
 
 
 def pose_to_carla(pose: Pose3D) -> carla.Transform:
@@ -103,7 +121,12 @@ def control_to_carla(control: Control) -> carla.VehicleControl:
 
 
 def control_from_carla(control: carla.VehicleControl) -> Control:
-    return Control(throttle=control.throttle, brake=control.brake, steer=-control.steer)
+    return control_from_numbers(control.throttle, control.brake, control.steer)
+
+
+def control_from_numbers(throttle: float, brake: float, steer: float) -> Control:
+    """Of a file that holds CARLA's."""
+    return Control(throttle=throttle, brake=brake, steer=-steer)
 
 
 def mount_to_carla(camera: Camera, base: tuple[float, float, float], shift: Pose2D | None = None) -> carla.Transform:

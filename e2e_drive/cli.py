@@ -27,6 +27,8 @@ COMMANDS = {
         "e2e_drive.apps.replay",
         "a recorded drive once more, offline: exact, with other weights, schedules alone, against a reference",
     ),
+    "import": ("e2e_drive.apps.import_drive", "a drive of Bench2Drive or nuScenes as a log of ours"),
+    "export-log": ("e2e_drive.apps.export_log", "logs as Parquet, as a LeRobot data set or as a Rerun recording"),
     "train": ("e2e_drive.apps.train", "train the network from logs"),
     "export": ("e2e_drive.apps.export", "every stage of a network as .pt2 and ONNX, checked in onnxruntime"),
     "report": ("e2e_drive.apps.report", "one self-contained page on a folder of drives"),
@@ -55,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     die_with_parent()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(USAGE, "", "commands:", *(f"  {name:<10}{what}" for name, (_, what) in COMMANDS.items()), "", sep="\n")
+        print(USAGE, "", "commands:", *(f"  {name:<12}{what}" for name, (_, what) in COMMANDS.items()), "", sep="\n")
         print("`e2e-drive COMMAND --help` lists a command's configuration groups and every value that can be set.")
         raise SystemExit(0)
     command, *overrides = arguments

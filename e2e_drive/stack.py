@@ -14,8 +14,17 @@ from omegaconf import DictConfig, OmegaConf
 from bev import CameraRig, SensorFrame
 from e2e_drive.dispatch import DeadlineConfig, Dispatcher, build_dispatcher
 from e2e_drive.errors import UserError
-from e2e_drive.study import CostConfig, graph_at_cost
-from planner import Control, Controller, DrivingModel, Trajectory, load_model, network_inputs, trajectory_from
+from e2e_drive.study import CostConfig, example_inputs, graph_at_cost
+from planner import (
+    Control,
+    Controller,
+    DrivingModel,
+    Trajectory,
+    load_model,
+    network_inputs,
+    prepare_for_inference,
+    trajectory_from,
+)
 from scheduling import (
     LinkGeometry,
     LinkModel,
@@ -133,7 +142,7 @@ def build_stack(cfg: DictConfig, rig: CameraRig, frame_period_s: float) -> Drivi
     costs = CostConfig(**(OmegaConf.select(cfg, "costs") or {}))  # recordings made before there was a choice have none
     dispatcher = build_dispatcher(cfg, (ModelVariant(str(cfg.weights), graph_at_cost(model, costs)),), frame_period_s)
     return DrivingStack(
-        model=model,
+        model=prepare_for_inference(model, example_inputs(model)),
         link=dispatcher.link,
         policy=dispatcher.policy,
         executor=dispatcher.executor,

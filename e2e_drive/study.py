@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from omegaconf import OmegaConf
+from torch import Tensor
 
 from bev import CameraRig, Command, EgoMotion, Pose2D, RouteHint, SensorFrame
 from e2e_drive import config_dir
@@ -46,12 +47,16 @@ def study_graph(config: StudyConfig) -> StageGraph:
 
 def driving_graph(model: DrivingModel) -> StageGraph:
     """The stage graph of the network that drives, on pictures of its rig's sizes; weights do not matter."""
+    return trace_stages(model.stages, example_inputs(model), SINKS, STATES)
+
+
+def example_inputs(model: DrivingModel) -> dict[str, Tensor]:
+    """What the network reads when the car stands in the dark: see `planner.model`."""
     rig = model.config.rig
     blank = {camera.name: np.zeros((camera.height, camera.width, 3), np.uint8) for camera in rig.cameras}
     ego = EgoMotion(0.0, 0.0, Pose2D(0.0, 0.0, 0.0))
-    example = SensorFrame(0, 0.0, blank, rig, ego, RouteHint(Command.FOLLOW, RouteHint.MAX_DISTANCE_M))
-    sources = network_inputs(example) | model.first_state()
-    return trace_stages(model.stages, sources, SINKS, STATES)
+    dark = SensorFrame(0, 0.0, blank, rig, ego, RouteHint(Command.FOLLOW, RouteHint.MAX_DISTANCE_M))
+    return network_inputs(dark) | model.first_state()
 
 
 def graph_at_cost(model: DrivingModel, costs: CostConfig) -> StageGraph:

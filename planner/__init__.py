@@ -18,6 +18,7 @@ from planner.types import (
 
 if TYPE_CHECKING:
     from planner.config import ModelConfig, model_config_from
+    from planner.inference import prepare_for_inference
     from planner.model import SINKS, STATES, DrivingModel, network_inputs, trajectory_from
     from planner.weights import load_model, save_model
 
@@ -29,6 +30,7 @@ _ON_FIRST_USE = {
     "DrivingModel": "planner.model",
     "network_inputs": "planner.model",
     "trajectory_from": "planner.model",
+    "prepare_for_inference": "planner.inference",
     "load_model": "planner.weights",
     "save_model": "planner.weights",
 }
@@ -52,6 +54,7 @@ __all__ = [
     "load_model",
     "model_config_from",
     "network_inputs",
+    "prepare_for_inference",
     "save_model",
     "trajectory_from",
 ]

@@ -29,7 +29,7 @@ from bev.frustum import DepthBins
 from bev.lift_splat import LiftSplat
 from e2e_drive.bench.lift_splat_shoot import GRID, LiftSplatShoot
 from e2e_drive.study import driving_graph
-from planner import STATES, DrivingModel, ModelConfig, network_inputs
+from planner import STATES, DrivingModel, ModelConfig, network_inputs, prepare_for_inference
 from scheduling.trace import trace_cost
 
 _LIFT_CHANNELS, _LIFT_STRIDE = 64, 8
@@ -121,12 +121,12 @@ def _measure(model: ModelConfig | None, rig: CameraRig, config: BevBenchConfig) 
     torch.manual_seed(config.seed)
     before_mb = _high_water_mb()
     network = (_Ours(model) if model is not None else _Published(rig)).eval()
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     inputs = network.inputs(_pictures(rig, config.seed))
+    gflop = network.gflop(inputs)
+    network = prepare_for_inference(network, inputs)
     times = _time(network, inputs, config)
     peak_mb = _high_water_mb()
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    gflop = network.gflop(inputs)
     measured = [_Measured("cpu", *times, gflop, parameters, peak_mb, peak_mb - before_mb)]
     if torch.cuda.is_available():
         network = network.to("cuda")

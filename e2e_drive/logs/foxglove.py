@@ -97,8 +97,13 @@ def users_message(users: Iterable[RoadUser], time_s: float) -> Any:
         cube = entity.cubes.add()
         _set_pose(cube.pose, (user.pose.x, user.pose.y, user.z), _about_z(user.pose.yaw))
         cube.size.x, cube.size.y, cube.size.z = user.length, user.width, user.height
-        _set_colour(cube.color, _COLOURS.get(user.type_id.split(".")[0], _COLOURS["static"]))
+        _set_colour(cube.color, colour_of(user.type_id))
     return message
+
+
+def colour_of(type_id: str) -> tuple[float, float, float, float]:
+    """Red, green, blue and opacity of somebody's box, 0..1."""
+    return _COLOURS.get(type_id.split(".")[0], _COLOURS["static"])
 
 
 def users_of(message: Any) -> tuple[RoadUser, ...]:

@@ -1,16 +1,14 @@
-"""H.264 in MP4 with the index in front: what every browser plays, written while the drive goes on."""
+"""The video of a drive, written while it goes on."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
-import av
-
 from e2e_drive.report.dashboard import HEIGHT, WIDTH, Dashboard
+from e2e_drive.report.encoder import Encoder
 from e2e_drive.report.moment import Moment
 
 _QUEUE_LENGTH = 16  # moments; the drive waits when the encoder is that far behind
@@ -24,13 +22,7 @@ class VideoWriter:
 
     def __init__(self, path: Path, fps: int) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._part = path.with_name(path.name + ".part")
-        self._container = av.open(str(self._part), "w", format="mp4", options={"movflags": "faststart"})
-        self._stream = self._container.add_stream("libx264", rate=fps, options={"crf": "22", "preset": "veryfast"})
-        self._stream.width, self._stream.height, self._stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        self._stream.codec_context.time_base = Fraction(1, fps)
-        self._stream.codec_context.thread_count = 1  # the world needs the other cores
+        self._encoder = Encoder(path, fps, WIDTH, HEIGHT, crf="22", preset="veryfast")
         self._dashboard = Dashboard()
         self._queue: queue.Queue[Moment | None] = queue.Queue(_QUEUE_LENGTH)
         self._error: BaseException | None = None
@@ -50,24 +42,17 @@ class VideoWriter:
         self._closed = True
         self._queue.put(None)
         self._thread.join()
-        self._container.close()
+        self._encoder.close(keep=self._error is None)
         if self._error is not None:
             raise RuntimeError(f"writing {self.path} failed: {self._error}") from self._error
-        self._part.replace(self.path)
 
     def _work(self) -> None:
         while (moment := self._queue.get()) is not None:
             if self._error is None:  # after an error only empty the queue, so that nobody waits for us
                 try:
-                    self._encode(moment)
+                    self._encoder.add(self._dashboard.draw(moment))
                 except Exception as error:  # whatever it is, the driving thread must hear of it
                     self._error = error
-        if self._error is None:
-            self._container.mux(self._stream.encode(None))
-
-    def _encode(self, moment: Moment) -> None:
-        frame = av.VideoFrame.from_ndarray(self._dashboard.draw(moment), format="rgb24")
-        self._container.mux(self._stream.encode(frame))
 
     def __enter__(self) -> VideoWriter:
         return self

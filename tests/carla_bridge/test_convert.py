@@ -17,6 +17,8 @@ from carla_bridge.convert import (
     location_to_carla,
     mount_to_carla,
     pose_from_carla,
+    pose_from_matrix,
+    pose_from_numbers,
     pose_to_carla,
     vector_from_carla,
     wrap_angle,
@@ -33,6 +35,19 @@ def test_pose_there_and_back(x: float, y: float, z: float, roll: float, pitch: f
     back = pose_from_carla(pose_to_carla(Pose3D(x, y, z, roll, pitch, yaw)))
     assert (back.x, back.y, back.z) == pytest.approx((x, y, z), abs=1e-3)
     assert (back.roll, back.pitch, back.yaw) == pytest.approx((roll, pitch, yaw), abs=1e-5)
+
+
+@given(metres, metres, metres, tilts, tilts, angles)
+def test_pose_of_a_file_is_that_of_the_client(
+    x: float, y: float, z: float, roll: float, pitch: float, yaw: float
+) -> None:
+    """Numbers and matrices as recordings hold them."""
+    there = pose_to_carla(Pose3D(x, y, z, roll, pitch, yaw))
+    place, turn = there.location, there.rotation
+    of_numbers = pose_from_numbers((place.x, place.y, place.z), (turn.pitch, turn.roll, turn.yaw))
+    for found in (of_numbers, pose_from_matrix(np.array(there.get_matrix()))):
+        assert (found.x, found.y, found.z) == pytest.approx((x, y, z), abs=1e-3)
+        assert (found.roll, found.pitch, found.yaw) == pytest.approx((roll, pitch, yaw), abs=1e-4)
 
 
 @given(metres, metres, metres)

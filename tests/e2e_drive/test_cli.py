@@ -31,7 +31,7 @@ def test_help_lists_the_commands(monkeypatch: pytest.MonkeyPatch, capsys: pytest
         (["evaluate", "sead=1"], "sead"),
         (["evaluate", "seed=one"], "seed must be a whole number of at least 0, received 'one'"),
         (["evaluate", "driver=me"], "driver must be 'model' or 'expert'"),
-        (["evaluate", "rules=3.0"], "rules must be one of 1.0, 2.0, bench2drive, 2.1"),
+        (["evaluate", "rules=3.0"], "rules must be one of 1.0, 2.0"),
         (["evaluate", "weights=no/such/folder"], "weights=no/such/folder"),
         (["evaluate", "link=radio", "link.bandwith=3"], "bandwith"),
         (["evaluate", "costs.model=huge"], "costs.model must be one of base, big, little, received 'huge'"),

@@ -12,7 +12,16 @@ from bev import BevClass, BevGrid, Camera, CameraRig
 from bev.frustum import DepthBins
 from bev.heads import Agent
 from bev.memory import KEYFRAME_S
-from planner import SINKS, STATES, DrivingModel, ModelConfig, load_model, model_config_from, save_model
+from planner import (
+    SINKS,
+    STATES,
+    DrivingModel,
+    ModelConfig,
+    load_model,
+    model_config_from,
+    prepare_for_inference,
+    save_model,
+)
 from planner.losses import LossConfig, two_hot_speed
 from planner.types import SPEED_CLASSES_MPS
 
@@ -107,6 +116,25 @@ def test_an_answer_does_not_depend_on_its_neighbours_in_the_batch() -> None:
         alone = model({name: tensor[1:2] for name, tensor in batch.items()})
     for name in SINKS:
         torch.testing.assert_close(together[name][1:2], alone[name], atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("backbone", ["regnetx_004", "efficientnet_lite0"])
+def test_ready_to_drive_it_answers_the_same_without_norms(backbone: str) -> None:
+    model, batch = make_model(backbone=backbone), make_batch(2)
+    generator = torch.Generator().manual_seed(0)
+    for norm in (module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)):
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        norm.running_mean.normal_(0.0, 0.1, generator=generator)
+        norm.running_var.uniform_(0.5, 2.0, generator=generator)
+    with torch.inference_mode():
+        before = model(batch)
+        after = prepare_for_inference(model, batch)(batch)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in model.modules())
+    for name, tensor in before.items():
+        torch.testing.assert_close(
+            after[name], tensor, atol=1e-3, rtol=1e-3, msg=lambda told, name=name: f"{name}: {told}"
+        )
 
 
 def test_save_load_round_trip(tmp_path: Path) -> None:
