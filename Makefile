@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.installed
 SEED   ?= 0
 ARGS   ?=
 
-.PHONY: setup drive world test test-slow oracle soak fuzz stranger golden golden-refresh lint bench figures collect train train-little clean
+.PHONY: setup drive world test test-slow oracle soak fuzz stranger golden golden-refresh study scale lint bench figures collect train train-little clean
 
 setup: $(STAMP)
 
@@ -44,6 +44,13 @@ fuzz: $(STAMP)  ## 100,000 mutated requests and 10,000 mutated subscriptions bes
 
 stranger: $(STAMP)  ## a script of plain `import carla`: 50 vehicles, 30 walkers, 7 sensors, 600 ticks in every town
 	$(BIN)/python -m pytest -m slow tests/conformance/test_plain_script.py -s $(ARGS)
+
+study: $(STAMP)  ## the headline study: seven policies on four links; ARGS='benchmark.seeds=[0,1,2]'; goes on where it was stopped
+	$(BIN)/e2e-drive evaluate benchmark=headline out=outputs/headline $(ARGS)
+
+scale: $(STAMP)  ## benchmarks that are killed half way, worlds that are, Ray and submitit: all to give the same results
+	$(PIP) install --quiet -c constraints.txt -e '.[ray,slurm]'
+	$(BIN)/python -m pytest -m slow tests/e2e/test_scale.py -s $(ARGS)
 
 GOLDEN := tests/golden
 golden: $(STAMP)  ## a shipped drive of 20 s through the stack: fails on any change of what comes out

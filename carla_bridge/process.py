@@ -15,6 +15,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+EXIT_REFUSED = 2  # as embedded/__main__.py has it: what the world was asked for cannot be
+
 
 class SessionError(RuntimeError):
     """The session cannot be set up as asked; the message is one line for the user."""
@@ -108,10 +110,11 @@ class WorldProcess:
             except queue.Empty:
                 pass
             dead = self.death()
-            if dead is not None:
-                raise SessionError(f"{dead} before it was ready")
+            if dead is not None:  # refused: it would end so again; anything else is an accident
+                kind = SessionError if self._child.returncode == EXIT_REFUSED else WorldDied
+                raise kind(f"{dead} before it was ready")
             if time.monotonic() > deadline:
-                raise SessionError(f"the embedded world was not ready after {limit_s:.0f} s: {self._last_words()}")
+                raise WorldDied(f"the embedded world was not ready after {limit_s:.0f} s: {self._last_words()}")
 
     def _drain(self) -> None:
         assert self._child.stdout is not None

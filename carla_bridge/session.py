@@ -112,7 +112,12 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """While our own world is dead, nothing else that went wrong is the reason."""
+        is_consequence = isinstance(error, RuntimeError) and not isinstance(error, WorldDied)
+        death = self._death() if is_consequence else None
         self.close()
+        if death is not None:
+            raise WorldDied(death) from error
 
     def _open(self) -> None:
         config = self.config
@@ -144,6 +149,8 @@ class Session:
             self.world.apply_settings(settings)
             self._pacemaker.connect(host, port, config.timeout_s)
         except (RuntimeError, WorldDied) as error:
+            if self._process is not None:  # it was ready a moment ago
+                raise WorldDied(self._death() or f"the world does not answer: {error}") from error
             raise SessionError(f"no CARLA world at {host}:{port}: {error}") from error
         self.graph = LaneGraph(self.map)
         self._reader = TruthReader(self.world)

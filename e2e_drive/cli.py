@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from e2e_drive import config_dir
 from e2e_drive.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, UserError
+from e2e_drive.orphans import die_with_parent
 
 # command -> (module with `run(cfg) -> exit code`, what it does)
 COMMANDS = {
@@ -53,6 +54,7 @@ USAGE = "usage: e2e-drive COMMAND [key=value ...] [--cfg job] [--multirun]"
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point; always ends by SystemExit."""
+    die_with_parent()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(USAGE, "", "commands:", *(f"  {name:<12}{what}" for name, (_, what) in COMMANDS.items()), "", sep="\n")

@@ -11,7 +11,6 @@ import numpy as np
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from e2e_drive.errors import UserError
 from scheduling import (
     ExecutorConfig,
     LinkGeometry,
@@ -23,6 +22,7 @@ from scheduling import (
     Schedule,
     VirtualExecutor,
 )
+from scheduling.simulation import true_forecast
 
 _FUTURES_AHEAD = 16  # a later step is known so vaguely that few samples tell as much as many
 
@@ -61,14 +61,17 @@ class Dispatcher:
         return state
 
     def decide(self, now_s: float, speed_mps: float) -> Schedule:
-        executor, futures = self.executor, self.policy.config.futures
+        executor, sees_truth = self.executor, self.policy.sees_truth
         period_s, step = executor.config.frame_period_s, self.policy.config.horizon_frames
+        futures = 1 if sees_truth else self.policy.config.futures
         middles_s = [(i + 0.5) * step * period_s for i in range(self.policy.config.horizon_steps)]
         self._schedule = self.policy.decide(
             Problem(
                 models=executor.models,
                 computers=executor.states(now_s),
-                forecast=self.link.forecast(futures),
+                forecast=true_forecast(self.link.truth(), now_s, period_s)
+                if sees_truth
+                else self.link.forecast(futures),
                 deadline_s=self.deadline.deadline_s(speed_mps),
                 previous=self._schedule,
                 payload_bytes=executor.payload_bytes,
@@ -89,11 +92,10 @@ def build_dispatcher(
     """Of a composed configuration. frame_period_s: between two frames with images. payload_jitter: of cost-only mode,
     None: the usual one."""
     computers = (instantiate(cfg.soc), instantiate(cfg.edge), instantiate(cfg.cloud))
-    policy = instantiate(cfg.scheduler)
-    if policy.sees_truth:
-        raise UserError(f"scheduler={policy.name} needs to see the future: only `bench policies` can show it")
     options = {} if payload_jitter is None else {"payload_jitter": payload_jitter}
     executor = VirtualExecutor(
         models, computers, ExecutorConfig(frame_period_s=frame_period_s, seed=int(cfg.seed), **options)
     )
-    return Dispatcher(instantiate(cfg.link), policy, executor, DeadlineConfig(**cfg.deadline), int(cfg.seed))
+    return Dispatcher(
+        instantiate(cfg.link), instantiate(cfg.scheduler), executor, DeadlineConfig(**cfg.deadline), int(cfg.seed)
+    )

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from bev import CameraRig, SensorFrame
 from e2e_drive.dispatch import DeadlineConfig, Dispatcher, build_dispatcher
 from e2e_drive.errors import UserError
-from e2e_drive.study import driving_graph, example_inputs
+from e2e_drive.study import CostConfig, example_inputs, graph_at_cost
 from planner import (
     Control,
     Controller,
@@ -139,7 +139,8 @@ def build_stack(cfg: DictConfig, rig: CameraRig, frame_period_s: float) -> Drivi
     """The stack that a composed configuration describes. frame_period_s: between two frames with images."""
     model = load_model(weights_folder(str(cfg.weights)))
     model.set_rig(rig)
-    dispatcher = build_dispatcher(cfg, (ModelVariant(str(cfg.weights), driving_graph(model)),), frame_period_s)
+    costs = CostConfig(**(OmegaConf.select(cfg, "costs") or {}))  # recordings made before there was a choice have none
+    dispatcher = build_dispatcher(cfg, (ModelVariant(str(cfg.weights), graph_at_cost(model, costs)),), frame_period_s)
     return DrivingStack(
         model=prepare_for_inference(model, example_inputs(model)),
         link=dispatcher.link,

@@ -5,6 +5,7 @@ Shapes:  B batch   F fine channels   R rows   K columns   A agents asked for
 
 from __future__ import annotations
 
+import math
 from enum import IntEnum
 
 import torch
@@ -59,7 +60,7 @@ class DetectionHead(nn.Module):
         self.trunk = convolve(fine, fine)
         self.heatmap = nn.Conv2d(fine, len(BoxKind), 1)
         self.boxes = nn.Sequential(convolve(fine, fine), nn.Conv2d(fine, len(Box), 1))
-        nn.init.constant_(self.heatmap.bias, float(torch.logit(torch.tensor(_PRIOR))))  # type: ignore[arg-type]
+        nn.init.constant_(self.heatmap.bias, math.log(_PRIOR / (1.0 - _PRIOR)))  # type: ignore[arg-type]
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         trunk = self.trunk(features)

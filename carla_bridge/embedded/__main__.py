@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -19,6 +20,7 @@ from carla_bridge.embedded.rpc import CarlaError
 if TYPE_CHECKING:
     from carla_bridge.embedded.server import Server
 
+EXIT_REFUSED, EXIT_PORT_TAKEN = 2, 3  # the second may go better with another port
 PARENT_POLL_S = 0.5  # where the kernel offers no handle to wait on
 
 
@@ -125,7 +127,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run(_run(options))
     except (OSError, ValueError, KeyError, CarlaError) as error:
         logging.getLogger(__name__).error("%s", " ".join(str(error).split()))
-        return 2
+        is_taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        return EXIT_PORT_TAKEN if is_taken else EXIT_REFUSED
     return 0
 
 

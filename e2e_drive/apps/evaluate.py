@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from tqdm import tqdm
@@ -26,12 +27,13 @@ from carla_bridge.process import SessionError, WorldDied
 from carla_bridge.routes import Route, find_first_drive_route, load_routes, random_route
 from carla_bridge.session import Session
 from carla_bridge.surroundings import find_stop_signs
-from e2e_drive.apps.benchmark import RESULTS, Benchmark, routes_file, run_benchmark
+from e2e_drive.apps.benchmark import Benchmark, routes_file, run_benchmark
 from e2e_drive.apps.drivers import Driver, ExpertDriver, StackDriver
 from e2e_drive.apps.motion import MotionRecorder
 from e2e_drive.apps.options import build, plain, rig_of, whole_number, world_of
 from e2e_drive.apps.recorder import LOG, TIMELINE, VIDEO, Recorder, Scene, Surroundings
 from e2e_drive.errors import EXIT_INTERRUPTED, EXIT_WORLD_DIED, UserError
+from e2e_drive.launch.job import RESULTS, RUN
 from e2e_drive.logs.about import file_sha256, git_revision
 from e2e_drive.logs.pictures import CODINGS
 from e2e_drive.report import machine, print_drive, versions, write_json, write_text
@@ -40,7 +42,6 @@ from e2e_drive.scores.bench2drive import JUNCTION_PASSED_M, figures
 from e2e_drive.stack import DrivingStack, build_stack, weights_folder
 from planner.weights import WEIGHTS_FILE
 
-RUN = "run.json"
 CAMERA_PERIOD_S = 0.1
 MAP_WITHIN_M = 60.0  # lanes this near the route are in the log
 # Bench2Drive: blocked after 60 s, over after 4000 ticks of 0.05 s
@@ -63,7 +64,9 @@ def run(cfg: DictConfig) -> int:
     began = datetime.now(timezone.utc)
     out = output_folder(cfg)
     if OmegaConf.select(cfg, "benchmark") is not None:
-        return run_benchmark(build("benchmark", Benchmark.from_options, plain(cfg.benchmark)), out)
+        benchmark = build("benchmark", Benchmark.from_options, plain(cfg.benchmark))
+        overrides = HydraConfig.get().overrides.task
+        return run_benchmark(benchmark, instantiate(cfg.launcher), out, overrides, str(cfg.weights))
     stack = _prepare(cfg)
     for name in (LOG, VIDEO, TIMELINE, RESULTS, RUN):  # what is there afterwards is of this drive
         (out / name).unlink(missing_ok=True)

@@ -23,12 +23,18 @@ def run(cfg: DictConfig) -> int:
     if isinstance(clips_mb, bool) or not isinstance(clips_mb, int | float) or clips_mb < 0:
         raise UserError(f"clips_mb must be a number of at least 0, received {clips_mb!r}")
     page = root / "report.html" if cfg.out is None else Path(str(cfg.out))
-    workers, folders = whole_number(cfg, "workers", 1), find_drives(root)
+    title = str(cfg.title or f"Drives in {root.name}")
+    write_report(root, page, title, float(clips_mb), whole_number(cfg, "workers", 1))
+    return 0
+
+
+def write_report(root: Path, page: Path, title: str, clips_mb: float, workers: int) -> None:
+    """workers: processes that read logs."""
+    folders = find_drives(root)
     with ProcessPoolExecutor(min(workers, len(folders))) as pool:  # reading a log is nothing but decoding
         read = pool.map(partial(read_folder, root=root), folders)
         drives = list(tqdm(read, total=len(folders), unit="drive", desc="logs", dynamic_ncols=True, leave=False))
     mishaps = sum(len(drive.mishaps) for drive in drives)
     with tqdm(total=mishaps, unit="clip", desc="clips", dynamic_ncols=True, leave=False) as bar:
-        write_page(drives, page, str(cfg.title or f"Drives in {root.name}"), float(clips_mb), bar.update)
+        write_page(drives, page, title, clips_mb, bar.update)
     print(f"{page}: {len(drives)} drives, {mishaps} infractions, {page.stat().st_size / 1e6:.1f} MB")
-    return 0

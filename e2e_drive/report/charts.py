@@ -9,7 +9,7 @@ from html import escape
 import numpy as np
 
 from bev import FloatArray
-from e2e_drive.report.groups import Group
+from e2e_drive.report.groups import Group, links_by_quality
 from e2e_drive.report.tally import AT_EDGE, DROPPED, FALLBACK, IN_CAR, IN_CLOUD, SPLIT
 
 # Okabe & Ito's colours, which most colour-blind readers can tell apart
@@ -83,8 +83,7 @@ def score_by_link(groups: Sequence[Group]) -> str:
     links: dict[str, list[Group]] = {}
     for group in groups:
         links.setdefault(group.setting.link, []).append(group)
-    quality = {link: float(np.nanmean([_finite(group.up_mbps) for group in found])) for link, found in links.items()}
-    order = sorted(links, key=lambda link: (quality[link], link))
+    order = links_by_quality(groups)
     series = _series(groups)
     axes = _Axes((-0.5, len(order) - 0.5), (0.0, 100.0))
     ticks = {float(i): _link_label(link, links[link]) for i, link in enumerate(order)}
@@ -211,10 +210,6 @@ def _link_label(link: str, groups: Sequence[Group]) -> str:
     if not up or max(up) == 0.0:
         return link
     return f"{link}\n{np.mean(up):.0f} Mbit/s, {np.mean(rtt):.0f} ms" if rtt else f"{link}\n{np.mean(up):.0f} Mbit/s"
-
-
-def _finite(value: float) -> float:
-    return value if math.isfinite(value) else 0.0
 
 
 def _shortened(names: Sequence[str]) -> list[str]:

@@ -31,9 +31,9 @@ class Setting:
     soc: str
     weights: str
 
-    @property
-    def title(self) -> str:
-        return f"{self.policy}, link {self.link}, {self.soc}, {self.weights}"
+    def title(self, names: Sequence[str]) -> str:
+        """Of the fields of those names."""
+        return ", ".join(f"link {self.link}" if name == "link" else str(getattr(self, name)) for name in names)
 
 
 @dataclass(frozen=True)
@@ -166,6 +166,9 @@ def _setting(config: Mapping[str, Any], choices: Mapping[str, Any], overrides: S
     if config.get("driver") == "expert":
         return Setting("expert", "none", "none", "none")
     weights = Path(str(config.get("weights", _UNKNOWN))).as_posix()
+    costs = config.get("costs") or {}
+    if costs.get("model") is not None:
+        weights += f" at the cost of {costs['model']}, pictures x{costs['picture_scale']}"
     return Setting(of("scheduler", logged or _UNKNOWN), of("link", _UNKNOWN), of("soc", _UNKNOWN), weights)
 
 

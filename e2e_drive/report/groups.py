@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
 
 import numpy as np
 from scipy import stats
@@ -13,7 +13,7 @@ from bev import FloatArray
 from e2e_drive.report.drives import DriveData, Setting
 from e2e_drive.report.tally import PLACEMENTS
 
-_RESAMPLES = 2000
+_SEEDS = 3  # fewer have no spread to speak of: t of one degree of freedom is 12.7
 _PERCENTILES = (50, 95, 99)
 
 
@@ -48,7 +48,19 @@ def group_drives(drives: Sequence[DriveData]) -> list[Group]:
     for drive in drives:
         settings.setdefault(drive.setting, []).append(drive)
     groups = [_group(setting, tuple(found)) for setting, found in settings.items()]
-    return sorted(groups, key=lambda group: (group.setting.policy, -np.nan_to_num(group.up_mbps), group.setting.title))
+    return sorted(
+        groups, key=lambda group: (group.setting.policy, -np.nan_to_num(group.up_mbps), astuple(group.setting))
+    )
+
+
+def what_differs(settings: Iterable[Setting]) -> tuple[str, ...]:
+    """Fields of a setting that the report has to name: policy and link, and the others where they are not all alike."""
+    known = set(settings)
+    return tuple(
+        name
+        for name in (field.name for field in fields(Setting))
+        if name in ("policy", "link") or len({getattr(setting, name) for setting in known}) > 1
+    )
 
 
 def _group(setting: Setting, drives: tuple[DriveData, ...]) -> Group:
@@ -73,18 +85,29 @@ def _group(setting: Setting, drives: tuple[DriveData, ...]) -> Group:
 
 
 def estimate(drives: Sequence[DriveData], key: str) -> Estimate:
-    """Several seeds: Student's t over their means, since what is asked is how another seed would do. One seed: a
-    percentile bootstrap over its routes (Efron & Tibshirani 1993, ch. 13). One drive: no interval."""
-    values = np.array([drive.scores[key] for drive in drives])
+    """From three seeds on over their means, since what is asked is how another seed would do; with fewer over single
+    drives, which says how much routes and seeds differ. One drive: no interval."""
     seeds = sorted({drive.seed for drive in drives})
-    mean = float(values.mean())
+    mean = float(np.mean([drive.scores[key] for drive in drives]))
+    if len(seeds) >= _SEEDS:
+        values = [float(np.mean([d.scores[key] for d in drives if d.seed == seed])) for seed in seeds]
+        reach, over = reach_of_mean(values), f"{len(seeds)} seeds"
+    else:
+        reach, over = reach_of_mean([drive.scores[key] for drive in drives]), f"{len(drives)} drives"
     top = 1.0 if key == "score_penalty" else 100.0
-    if len(seeds) > 1:
-        by_seed = [np.mean([drive.scores[key] for drive in drives if drive.seed == seed]) for seed in seeds]
-        reach = float(stats.t.ppf(0.975, len(seeds) - 1) * np.std(by_seed, ddof=1) / np.sqrt(len(seeds)))
-        return Estimate(mean, max(mean - reach, 0.0), min(mean + reach, top), f"{len(seeds)} seeds")
-    if len(values) == 1:
-        return Estimate(mean, mean, mean, "")
-    chosen = np.random.default_rng(0).integers(len(values), size=(_RESAMPLES, len(values)))
-    low, high = np.percentile(values[chosen].mean(axis=1), [2.5, 97.5])
-    return Estimate(mean, float(low), float(high), f"{len(values)} routes")
+    return Estimate(mean, max(mean - reach, 0.0), min(mean + reach, top), over if len(drives) > 1 else "")
+
+
+def reach_of_mean(values: Sequence[float]) -> float:
+    """Half of the 95 % interval of a mean: t(0.975, n - 1) s / sqrt(n), s with n - 1 degrees of freedom (Student, "The
+    Probable Error of a Mean", Biometrika 6, 1908). 0 for a single value."""
+    n = len(values)
+    return float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n)) if n > 1 else 0.0
+
+
+def links_by_quality(groups: Sequence[Group]) -> list[str]:
+    """Worst first: in the order of the median uplink that the drives met."""
+    met: dict[str, list[float]] = {}
+    for group in groups:
+        met.setdefault(group.setting.link, []).append(float(np.nan_to_num(group.up_mbps)))
+    return sorted(met, key=lambda link: (np.mean(met[link]), link))

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
+from e2e_drive.report.cells import mean, number, table, word
 from e2e_drive.report.charts import PLACE_COLOURS, latency_curves, legend, place_map, score_by_link
 from e2e_drive.report.clips import cut_clip
 from e2e_drive.report.drives import LOG, RESULTS, VIDEO, DriveData, Mishap
 from e2e_drive.report.files import write_text
-from e2e_drive.report.groups import Estimate, Group, group_drives
+from e2e_drive.report.groups import Group, group_drives, what_differs
+from e2e_drive.report.matrix import matrices
+from e2e_drive.report.matrix_section import matrix_section
 
 _FILES = {RESULTS: "results", LOG: "log", "timeline.json": "timeline", VIDEO: "video"}
+_HEADS = {"policy": "policy", "link": "link", "soc": "SoC", "weights": "weights"}  # of a setting's fields
 _HERE = Path(__file__).resolve().parent
 
 
@@ -66,15 +70,18 @@ def write_page(
     """progress is called once an infraction."""
     page.parent.mkdir(parents=True, exist_ok=True)
     groups = group_drives(drives)
+    matrix = "".join(map(matrix_section, matrices(groups)))
+    names = what_differs(group.setting for group in groups)
     shelf = _ClipShelf(page, round(clips_mb * 1e6), progress)
     body = "".join([
-        _head(drives, title),
-        '<h2 id="table">Scores</h2>' + _groups_table(groups),
+        _head(drives, title, bool(matrix)),
+        f'<div id="policies">{matrix}</div>' if matrix else "",
+        '<h2 id="scores">Scores</h2>' + _groups_table(groups, names),
         '<h2 id="figures">Driving score against link quality</h2>'
         f'<div class="chart">{score_by_link(groups)}</div>'
         f"<h2>Latency, of frames that were answered</h2>{latency_curves(groups)}",
-        '<h2 id="map">Where stages ran</h2>' + _maps(groups),
-        '<h2 id="infractions">Infractions</h2>' + _mishaps(drives, shelf),
+        '<h2 id="map">Where stages ran</h2>' + _maps(groups, names),
+        '<h2 id="infractions">Infractions</h2>' + _mishaps(drives, shelf, names),
         '<h2 id="drives">Drives</h2>' + _drives_table(drives, page),
     ])  # fmt: skip
     style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("style.css", "sort.js"))
@@ -87,7 +94,7 @@ def write_page(
     )
 
 
-def _head(drives: Sequence[DriveData], title: str) -> str:
+def _head(drives: Sequence[DriveData], title: str, has_matrix: bool) -> str:
     about = drives[0].about
     versions, machine = about.get("versions", {}), about.get("machine", {})
     rules = ", ".join(sorted({drive.rules for drive in drives}))
@@ -98,19 +105,19 @@ def _head(drives: Sequence[DriveData], title: str) -> str:
         f"e2e-drive {versions.get('e2e-drive', '?')}, torch {versions.get('torch', '?')}",
         f"{machine.get('processor', '?')}, {machine.get('cpus', '?')} CPUs",
     ]
-    names = {"table": "Scores", "figures": "Figures", "map": "Map", "infractions": "Infractions", "drives": "Drives"}
-    links = "".join(f'<a href="#{anchor}">{name}</a>' for anchor, name in names.items())
+    names = (*(["policies"] if has_matrix else []), "scores", "figures", "map", "infractions", "drives")
+    links = "".join(f'<a href="#{name}">{name.capitalize()}</a>' for name in names)
     about_line = " · ".join(escape(fact) for fact in facts)
     return f'<h1>{escape(title)}</h1><p class="about">{about_line}</p><nav>{links}</nav>'
 
 
-def _groups_table(groups: Sequence[Group]) -> str:
-    heads = ["policy!", "link!", "SoC!", "weights!", "drives", "driving score", "completion %", "penalty", "success %",
+def _groups_table(groups: Sequence[Group], names: Sequence[str]) -> str:
+    heads = [*(f"{_HEADS[name]}!" for name in names), "drives", "driving score", "completion %", "penalty", "success %",
              "p50 ms", "p95 ms", "p99 ms", "frames ran!", "infractions"]  # fmt: skip
     rows = []
     for group in groups:
         setting, score = group.setting, group.scores
-        latency = [_number(value, 0) for value in group.latency_ms] or ["<td>–</td>"] * 3
+        latency = [number(value, 0) for value in group.latency_ms] or ["<td>–</td>"] * 3
         shares = "".join(
             f'<span title="{escape(what)} {100 * share:.1f} %" style="width:{100 * share:.2f}%;'
             f'background:{PLACE_COLOURS[what]}"></span>'
@@ -118,26 +125,28 @@ def _groups_table(groups: Sequence[Group]) -> str:
             if share > 0
         )
         rows.append("".join([
-            *(_word(text) for text in (setting.policy, setting.link, setting.soc, setting.weights)),
-            _number(len(group.drives), 0),
-            _estimate(score["score_composed"], 1), _estimate(score["score_route"], 1),
-            _estimate(score["score_penalty"], 3), _number(100 * group.success, 0), *latency,
+            *(word(getattr(setting, name)) for name in names),
+            number(len(group.drives), 0),
+            mean(score["score_composed"], 1), mean(score["score_route"], 1),
+            mean(score["score_penalty"], 3), number(100 * group.success, 0), *latency,
             f'<td class="word"><div class="bar">{shares}</div></td>',
-            _number(sum(len(drive.mishaps) for drive in group.drives), 0),
+            number(sum(len(drive.mishaps) for drive in group.drives), 0),
         ]))  # fmt: skip
     over = sorted({group.scores["score_composed"].over for group in groups} - {""})
-    note = f"95 % intervals over {', '.join(over)}" if over else "one drive a row: no intervals"
-    method = "over seeds by Student's t, with a single seed by bootstrap over its routes"
+    alike = [getattr(groups[0].setting, name) for name in _HEADS if name not in names]
+    note = f"All rows: {', '.join(alike)}. " if alike else ""
+    note += f"95 % intervals over {', '.join(over)}" if over else "One drive a row: no intervals"
+    method = "Student's t: over the seeds' means where there are three seeds, over single drives where there are fewer"
     return (
-        _table(heads, rows)
+        table(heads, rows)
         + legend((colour, what) for what, colour in PLACE_COLOURS.items())
         + f'<p class="note">{escape(note)} ({escape(method)}).</p>'
     )
 
 
-def _maps(groups: Sequence[Group]) -> str:
+def _maps(groups: Sequence[Group], names: Sequence[str]) -> str:
     maps = "".join(
-        f"<section><h3>{escape(group.setting.title)}</h3>{drawn}</section>"
+        f"<section><h3>{escape(group.setting.title(names))}</h3>{drawn}</section>"
         for group in groups
         if (drawn := place_map(group))
     )
@@ -146,7 +155,7 @@ def _maps(groups: Sequence[Group]) -> str:
     return f'{key}{note}<div class="maps">{maps}</div>' if maps else "<p>No log tells where stages ran.</p>"
 
 
-def _mishaps(drives: Sequence[DriveData], shelf: _ClipShelf) -> str:
+def _mishaps(drives: Sequence[DriveData], shelf: _ClipShelf, names: Sequence[str]) -> str:
     cards = []
     for drive in drives:
         for mishap in drive.mishaps:
@@ -155,7 +164,7 @@ def _mishaps(drives: Sequence[DriveData], shelf: _ClipShelf) -> str:
             cards.append(
                 f'<div class="clip"><h3>{escape(mishap.kind.replace("_", " "))}</h3>{shelf.show(drive, mishap)}'
                 f"<p>{escape(mishap.message)}</p>"
-                f'<p class="note">{escape(drive.name)}: {when}{where}<br>{escape(drive.setting.title)}</p></div>'
+                f'<p class="note">{escape(drive.name)}: {when}{where}<br>{escape(drive.setting.title(names))}</p></div>'
             )
     return f'<div class="clips">{"".join(cards)}</div>' if cards else "<p>None.</p>"
 
@@ -179,40 +188,16 @@ def _drives_table(drives: Sequence[DriveData], page: Path) -> str:
             f'<a href="{_link(path, page)}">{text}</a>' for name, text in _FILES.items() if (path := drive.file(name))
         )
         rows.append("".join([
-            _word(drive.name), _word(drive.route), _number(drive.seed, 0), _word(drive.setting.policy),
-            _word(drive.setting.link), _number(drive.scores["score_composed"], 1),
-            _number(drive.scores["score_route"], 1), _word(str(drive.record["status"])),
-            _number(len(drive.mishaps), 0), f'<td class="word">{files}</td>',
+            word(drive.name), word(drive.route), number(drive.seed, 0), word(drive.setting.policy),
+            word(drive.setting.link), number(drive.scores["score_composed"], 1),
+            number(drive.scores["score_route"], 1), word(str(drive.record["status"])),
+            number(len(drive.mishaps), 0), f'<td class="word">{files}</td>',
         ]))  # fmt: skip
     note = (
         "Logs open in Foxglove, Lichtblick and Rerun; timelines in ui.perfetto.dev. The links hold as long as page and "
         "drives stay where they are to each other."
     )
-    return _table(heads, rows) + f'<p class="note">{escape(note)}</p>'
-
-
-def _table(heads: Iterable[str], rows: Iterable[str]) -> str:
-    """A head that ends in "!" is of a column of words."""
-    cells = "".join(
-        f'<th class="word">{escape(head[:-1])}</th>' if head.endswith("!") else f"<th>{escape(head)}</th>"
-        for head in heads
-    )
-    body = "".join(f"<tr>{row}</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _word(text: str) -> str:
-    return f'<td class="word">{escape(text)}</td>'
-
-
-def _number(value: float, digits: int) -> str:
-    return f'<td data-v="{value:.6g}">{value:.{digits}f}</td>'
-
-
-def _estimate(estimate: Estimate, digits: int) -> str:
-    span = f"{estimate.low:.{digits}f} to {estimate.high:.{digits}f}"
-    shown = f'<span class="range">{span}</span>' if estimate.over else ""
-    return f'<td data-v="{estimate.mean:.6g}">{estimate.mean:.{digits}f}{shown}</td>'
+    return table(heads, rows) + f'<p class="note">{escape(note)}</p>'
 
 
 def _data(kind: str, content: bytes) -> str:

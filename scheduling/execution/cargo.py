@@ -52,7 +52,8 @@ class Sizes:
 
 
 class Values:
-    """Tensors by (tensor, tier), computed and coded for real."""
+    """Tensors by (tensor, tier), computed and coded for real. Where the graph tells of a larger network than the one
+    that computes, a tensor weighs as much more as the graph's is larger."""
 
     def __init__(
         self,
@@ -82,7 +83,7 @@ class Values:
         value = self.values[tensor, home]
         array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
         payload = self._payloads[tensor] = codec.encode(array)
-        return len(payload)
+        return round(len(payload) * self.plan.raw_bytes[tensor] / max(array.nbytes, 1))
 
     def deliver(self, tensor: int, home: int, place: int, codec: Codec) -> None:
         if tensor not in self._decoded:

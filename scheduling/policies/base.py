@@ -13,7 +13,7 @@ class Policy(ABC):
     """`decide` sees nothing but the problem; what it remembers between calls are caches only."""
 
     name: str
-    sees_truth = False  # whether its problems' forecasts have to be what will happen (`scheduling.simulation`)
+    sees_truth = False  # whether its problems' forecasts have to be what will happen (`true_forecast`)
 
     def __init__(self, config: PolicyConfig | None = None) -> None:
         self.config = config or PolicyConfig()

@@ -2,12 +2,14 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from e2e_drive.apps.benchmark import Benchmark, drives_of, routes_file, towns_of_routes
 from e2e_drive.errors import UserError
+from e2e_drive.launch import Job
 from e2e_drive.scores import RouteRecord, results_json
 from e2e_drive.scores.summary import summarise
 
@@ -32,10 +34,10 @@ def test_drives_get_what_the_user_asked_for_but_their_own_route_and_seed(tmp_pat
         "cars=3",
     ]
     drives = drives_of(benchmark, tmp_path, asked)
-    assert [drive.folder.name for drive in drives] == [
+    assert [drive.job.folder.name for drive in drives] == [
         "thornby_03-seed0", "thornby_07-seed0", "thornby_03-seed5", "thornby_07-seed5"
     ]  # fmt: skip
-    words = drives[3].overrides
+    words = drives[3].job.overrides
     assert words[:2] == ("link=off", "cars=3")
     assert {"world.town=Thornby", "routes.id=thornby_07", "seed=5"} <= set(words)
     assert not any(word.startswith(("benchmark", "out=")) or word in ("seed=9", "world.town=Gridley") for word in words)
@@ -50,11 +52,11 @@ def test_towns_are_those_of_the_routes_and_options_give_way_to_the_users(tmp_pat
     routes.write_text('<routes><route id="a" town="Gridley" /><route id="b" town="Ringwood" /></routes>')
     benchmark = Benchmark(str(routes), options=("cars=8", "rules=bench2drive"))
     drives = drives_of(benchmark, tmp_path, ["cars=3"])
-    assert [word for drive in drives for word in drive.overrides if word.startswith("world.town")] == [
+    assert [word for drive in drives for word in drive.job.overrides if word.startswith("world.town")] == [
         "world.town=Gridley",
         "world.town=Ringwood",
     ]
-    assert drives[0].overrides[:2] == ("rules=bench2drive", "cars=3")
+    assert drives[0].job.overrides[:2] == ("rules=bench2drive", "cars=3")
     routes.write_text('<routes><route id="a" town="Gridley" /><route id="a" town="Ringwood" /></routes>')
     with pytest.raises(UserError, match="distinct"):
         drives_of(benchmark, tmp_path, [])
@@ -70,16 +72,47 @@ def test_the_shipped_scenario_benchmarks_hold_every_type(name: str, each: int) -
     assert ("Thornby" in towns.values()) == (name == "test")
 
 
+def job_of(folder: Path, link: str) -> Job:
+    (drive,) = drives_of(Benchmark(UNSEEN, ids=("thornby_03",)), folder, [f"link={link}"])
+    return drive.job
+
+
+def finish(job: Job, crash: str | None = None) -> None:
+    """As a drive's process leaves its folder."""
+    record = RouteRecord(0, "thornby_03", 300.0, 60.0, 80.0, {}, crash=crash)
+    (job.folder / "results.json").write_text(json.dumps(results_json([record], 1, ())))
+    (job.folder / "run.json").write_text("{}")
+
+
 def test_only_results_of_the_very_same_drive_count(tmp_path: Path) -> None:
-    (drive,) = drives_of(Benchmark(UNSEEN, ids=("thornby_03",)), tmp_path, ["link=off"])
-    assert not drive.is_done()
-    drive.folder.mkdir()
-    (drive.folder / "job.json").write_text(json.dumps({"overrides": list(drive.overrides)}))
-    assert not drive.is_done()  # begun, not finished
-    (drive.folder / "results.json").write_text("{}")
-    assert drive.is_done()
-    (other,) = drives_of(Benchmark(UNSEEN, ids=("thornby_03",)), tmp_path, ["link=urban"])
-    assert not other.is_done()
+    job = job_of(tmp_path, "off")
+    assert not job.is_done()
+    job.begin()
+    assert not job.is_done()
+    finish(job, crash="Interrupted")  # cut off after all: it wrote what it had
+    assert not job.is_done()
+    finish(job)
+    assert job.is_done()
+    assert not job_of(tmp_path, "urban").is_done()
+    assert not replace(job, weights_sha256="other weights").is_done()
+    (job.folder / "run.json").unlink()  # killed between two files
+    assert not job.is_done()
+
+
+def test_a_sweep_drives_every_combination_and_gives_way_to_the_user(tmp_path: Path) -> None:
+    sweep = {"scheduler": ["exact", "oracle"], "link": ["good", "off"]}
+    benchmark = Benchmark.from_options(routes=UNSEEN, ids=["thornby_03"], seeds=[0, 1], sweep=sweep)
+    drives = drives_of(benchmark, tmp_path, [])
+    assert [drive.setting for drive in drives[:4]] == [
+        ("exact", "good"), ("exact", "off"), ("oracle", "good"), ("oracle", "off")
+    ]  # fmt: skip
+    assert len(drives) == 8
+    assert drives[3].job.folder == tmp_path / "oracle/off/thornby_03-seed0"
+    (alone, other) = drives_of(benchmark, tmp_path, ["link=off", "scheduler=oracle"])
+    assert alone == drives[3]  # the very same drive, whether alone or among all
+    assert other == drives[7]
+    with pytest.raises(ValueError, match="distinct values for keys of a drive"):
+        Benchmark.from_options(routes=UNSEEN, sweep={"seed": [0, 1]})
 
 
 def test_summary() -> None:

@@ -34,7 +34,7 @@ def test_help_lists_the_commands(monkeypatch: pytest.MonkeyPatch, capsys: pytest
         (["evaluate", "rules=3.0"], "rules must be one of 1.0, 2.0"),
         (["evaluate", "weights=no/such/folder"], "weights=no/such/folder"),
         (["evaluate", "link=radio", "link.bandwith=3"], "bandwith"),
-        (["evaluate", "scheduler=oracle"], "needs to see the future"),
+        (["evaluate", "costs.model=huge"], "costs.model must be one of base, big, little, received 'huge'"),
         (["collect", "frames=0"], "frames must be a whole number of at least 1, received 0"),
         (["collect", "plan.cars=[5,2]"], "cars must be a range"),
         (["collect", "plan.towns=[Gridley,Thornby]"], "town Thornby is held out"),

@@ -10,6 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from e2e_drive import config_dir
+from e2e_drive.apps.benchmark import Benchmark
 from e2e_drive.apps.expert_run import RunConfig
 from e2e_drive.apps.options import build, plain, rig_of, world_of
 from e2e_drive.apps.run_plan import Plan
@@ -45,6 +46,9 @@ def test_every_choice_of_a_drive_can_be_built(group: str, choice: str) -> None:
     assert isinstance(instantiate(cfg.cloud), ComputeBudget)
     assert isinstance(instantiate(cfg.link), LinkModel)
     assert isinstance(instantiate(cfg.scheduler), Policy)
+    assert callable(instantiate(cfg.launcher).run)
+    if group == "benchmark":
+        assert build("benchmark", Benchmark.from_options, plain(cfg.benchmark)).routes == cfg.benchmark.routes
 
 
 @pytest.mark.parametrize(("group", "choice"), [pair for pair in GROUPS if pair[0] in ("study", "fleet")])

@@ -16,7 +16,8 @@ from e2e_drive.errors import UserError
 from e2e_drive.logs import DriveLog, EgoTruth
 from e2e_drive.report.clips import cut_clip
 from e2e_drive.report.drives import DriveData, find_drives, read_folder
-from e2e_drive.report.groups import estimate, group_drives
+from e2e_drive.report.groups import estimate, group_drives, reach_of_mean
+from e2e_drive.report.matrix import in_words, matrices
 from e2e_drive.report.page import write_page
 from e2e_drive.scores import RouteRecord, results_json
 
@@ -35,14 +36,16 @@ def write_video(path: Path, seconds: float = 8.0) -> None:
         out.mux(stream.encode(None))
 
 
-def write_drive(folder: Path, policy: str, link: str, seed: int, completion: float, video: bool = False) -> None:
+def write_drive(
+    folder: Path, policy: str, link: str, seed: int, completion: float, video: bool = False, fine: bool = True
+) -> None:
     folder.mkdir(parents=True)
     infractions = {"collisions_vehicle": [HIT]} if video else {}
     record = RouteRecord(0, "r_00", 300.0, 60.0, completion, infractions)
     (folder / "results.json").write_text(json.dumps(results_json([record], 1, ())), encoding="utf-8")
     run = {"seeds": {"seed": seed}, "config": {"driver": "model", "weights": "little", "world": {"town": "Gridley"}},
            "choices": {"scheduler": policy, "link": link, "soc": "xavier"},
-           "overrides": ["link.rtt_s=0.1"] if link == "good" else []}  # fmt: skip
+           "overrides": ["link.rtt_s=0.1"] if link == "good" and fine else []}  # fmt: skip
     (folder / "run.json").write_text(json.dumps(run), encoding="utf-8")
     with DriveLog(folder / "drive.mcap", {}) as log:
         log.truth(EgoTruth(10, Pose2D(12.0, 5.0, 0.0), 3.0, 0.0), 0.5)
@@ -65,8 +68,10 @@ def test_intervals_are_over_seeds(drives: list[DriveData]) -> None:
     assert edge.setting.link == "good link.rtt_s=0.1"
     score = exact.scores["score_composed"]
     assert score.mean == pytest.approx(90.0)
-    assert score.over == "2 seeds"
-    assert score.low == 0.0  # t of one degree of freedom, 12.7 times a standard error of 10, and no score is negative
+    assert score.over == "2 drives"
+    assert (
+        score.low == 0.0
+    )  # t(0.975) of one degree of freedom, 12.7 times a standard error of 10, and no score is negative
     assert score.high == 100.0
     assert exact.success == 0.5  # 80 % is no completed route
     assert estimate(edge.drives, "score_composed").over == ""
@@ -112,6 +117,42 @@ def test_a_clip_shows_the_moment(tmp_path: Path) -> None:
     assert cut_clip(tmp_path / "drive.mp4", 60.0) is None
     (tmp_path / "cut.mp4").write_bytes((tmp_path / "drive.mp4").read_bytes()[:500])
     assert cut_clip(tmp_path / "cut.mp4", 1.0) is None
+
+
+def test_an_interval_is_students() -> None:
+    # by hand: mean 92, s = sqrt((144 + 16 + 64) / 2) = 10.583, t(0.975, 2) = 4.3027
+    assert reach_of_mean([80.0, 96.0, 100.0]) == pytest.approx(4.3027 * 10.583 / 3**0.5, rel=1e-4)
+    assert reach_of_mean([80.0]) == 0.0
+
+
+def test_the_matrix_says_where_ours_keeps_its_promise(tmp_path: Path) -> None:
+    completions = {
+        ("exact", "good"): (90.0, 100.0), ("oracle", "good"): (92.0, 100.0), ("edge_only", "good"): (70.0, 90.0),
+        ("exact", "urban"): (60.0, 70.0), ("oracle", "urban"): (80.0, 90.0), ("edge_only", "urban"): (75.0, 75.0),
+    }  # fmt: skip
+    for (policy, link), both in completions.items():
+        for seed, completion in enumerate(both):
+            write_drive(tmp_path / f"{policy}/{link}/r_00-seed{seed}", policy, link, seed, completion, fine=False)
+    drives = [read_folder(folder, tmp_path) for folder in find_drives(tmp_path)]
+    (matrix,) = matrices(group_drives(drives))
+    assert matrix.policies == ("edge_only", "exact", "oracle")
+    good, urban = (next(v for v in matrix.verdicts if v.link == link) for link in ("good", "urban"))
+    assert good.is_kept
+    assert good.to_oracle is not None
+    assert good.to_oracle.mean == pytest.approx(-1.0)
+    assert good.to_oracle.low == pytest.approx(-1.0 - 12.706, abs=0.01)  # s = sqrt(2) of -2 and 0
+    assert urban.to_best is not None
+    assert (urban.is_close, urban.is_ahead, urban.to_best.mean) == (False, False, pytest.approx(-10.0))
+    whole, urban_told = in_words(matrix)
+    assert whole.startswith("Ours is within 3 points of the oracle and ahead of every other policy in 1 of 2")
+    assert urban_told.startswith("Under urban it is 20.0 points behind the oracle")
+    assert "10.0 points behind edge_only" in urban_told
+    write_page(drives, tmp_path / "report.html", "matrix", clips_mb=0.0)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    html5lib.HTMLParser(strict=True).parse(text)
+    assert whole in text
+    assert urban_told in text
+    assert "<b>95.0</b>" in text
 
 
 def test_a_folder_without_drives_is_told(tmp_path: Path) -> None:
