@@ -73,7 +73,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _with_words(arguments: Sequence[str]) -> list[str]:
     """Plain words, which stand among the overrides without a key, as the override words=..."""
-    bare = [word for word in arguments if not word.startswith("-") and not _OVERRIDE.match(word)]
+    bare = [
+        word
+        for before, word in zip(["", *arguments], arguments, strict=False)
+        if not word.startswith("-") and not _OVERRIDE.match(word) and before not in ("--cfg", "-c")
+    ]
     kept = [word for word in arguments if word not in bare]
     if not bare:
         return kept

@@ -1,4 +1,4 @@
-"""The sentence encoder (extra `inspect`): all-MiniLM-L6-v2, whose package carries its weights: nothing is downloaded."""
+"""The sentence encoder (extra `inspect`): all-MiniLM-L6-v2. Its package carries the weights; nothing is downloaded."""
 
 from __future__ import annotations
 

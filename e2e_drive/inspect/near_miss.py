@@ -139,7 +139,10 @@ def _finding(scan: Scan, track: list[_Moment], near: list[_Moment]) -> Finding:
 def _photos(scan: Scan, worst: _Moment) -> tuple[Photo, ...]:
     """From the cameras that most likely see it: those ahead, or the one to the rear."""
     dx, dy = worst.user.pose.x - worst.ego[0], worst.user.pose.y - worst.ego[1]
-    ahead, left = np.cos(worst.ego[2]) * dx + np.sin(worst.ego[2]) * dy, np.cos(worst.ego[2]) * dy - np.sin(worst.ego[2]) * dx
+    ahead, left = (
+        np.cos(worst.ego[2]) * dx + np.sin(worst.ego[2]) * dy,
+        np.cos(worst.ego[2]) * dy - np.sin(worst.ego[2]) * dx,
+    )
     wanted = ("rear",) if ahead < 0.0 else (("front_left",) if left > 0.0 else ("front_right",))
     names = [name for name in (*wanted, *scan.cameras) if name in scan.pictures]
     return (Photo(names[0], worst.time_s), Photo(names[0], worst.time_s - 0.5)) if names else ()

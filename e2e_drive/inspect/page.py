@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from e2e_drive.inspect.findings import Finding, Kind, Severity
+from e2e_drive.inspect.findings import Finding, Severity
 
 _COLOURS = {Severity.HIGH: "#b3261e", Severity.MEDIUM: "#b26a00", Severity.LOW: "#5f6368"}
 _STYLE = """
@@ -68,8 +68,8 @@ def as_json(question: str, words: str, logs: Sequence[LogReport]) -> dict[str, A
 
 def _plain(log: LogReport, index: int, finding: Finding) -> dict[str, Any]:
     return {
-        "kind": finding.kind.value, "severity": finding.severity.name.lower(), "from_s": round(float(finding.from_s), 3),
-        "to_s": round(float(finding.to_s), 3), "subject": finding.subject, "evidence": finding.evidence,
+        "kind": finding.kind.value, "severity": finding.severity.name.lower(), "subject": finding.subject,
+        "from_s": round(float(finding.from_s), 3), "to_s": round(float(finding.to_s), 3), "evidence": finding.evidence,
         "picture": picture_name(log, index) if index in log.pictures else None,
     }  # fmt: skip
 
@@ -83,8 +83,8 @@ def anchor(log: LogReport, index: int) -> str:
 
 
 def _head(question: str, words: str, logs: Sequence[LogReport]) -> str:
-    count = sum(len(log.findings) for log in logs)
-    by = {severity: sum(f.severity == severity for log in logs for f in log.findings) for severity in reversed(Severity)}
+    found = [finding.severity for log in logs for finding in log.findings]
+    count, by = len(found), {severity: found.count(severity) for severity in reversed(Severity)}
     sums = ", ".join(f"{number} {severity.name.lower()}" for severity, number in by.items() if number)
     minutes = sum(log.duration_s for log in logs) / 60.0
     clean = [log for log in logs if not log.findings]

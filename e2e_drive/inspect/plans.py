@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -28,7 +29,7 @@ def jerky(scan: Scan) -> list[Finding]:
     """Successive plans, or steering commands, that swing to and fro."""
     found: list[Finding] = []
     pairs = [
-        (a, b) for (_, a), (_, b) in zip(scan.trajectories, scan.trajectories[1:], strict=False)
+        (a, b) for (_, a), (_, b) in pairwise(scan.trajectories)
         if 0.0 < b.time_s - a.time_s < _SUCCESSIVE_S
     ]  # fmt: skip
     if pairs:
@@ -87,7 +88,7 @@ def _swings(changes: FloatArray, times_s: FloatArray, limit: float) -> list[np.n
 
 
 def _change(before: Trajectory, now: Trajectory) -> tuple[float, float]:
-    """(sideways `_AHEAD_M` ahead of the car, along in `_AT_S`) from one plan to the next, in the frame of the later [m]."""
+    """(sideways `_AHEAD_M` ahead of the car, along in `_AT_S`) from plan to plan, in the frame of the later [m]."""
     old = _in_frame(before.path, before.origin, now.origin)
     sideways = _side_at(now.path, _AHEAD_M) - _side_at(old, _AHEAD_M)
     waited_s = now.time_s - before.time_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -69,7 +70,7 @@ def _exposures(scan: Scan) -> npt.NDArray[np.intp]:
     if not scan.labels and len(known) > 2:
         step = round(float(np.median(np.diff(known))))
         ends = np.append(known, len(scan.stamps))
-        silent = [np.arange(a + step, b - step // 2, step) for a, b in zip(ends, ends[1:], strict=False) if b - a > 1.5 * step]
+        silent = [np.arange(a + step, b - step // 2, step) for a, b in pairwise(ends) if b - a > 1.5 * step]
         known = np.unique(np.concatenate([known, *silent])).astype(np.intp)
     if not scan.end.is_whole:  # the last tick may be half there
         known = known[known < len(scan.stamps) - 1]
@@ -122,7 +123,7 @@ def frozen(scan: Scan) -> list[Finding]:
     for names, ticks in _shared_ticks(scan, flags):
         times_s = scan.stamps_s[ticks]
         pictures = scan.pictures[names[0]]
-        all_s = scan.stamps_s[pictures.ticks]
+        all_s, changes = scan.stamps_s[pictures.ticks], np.array(pictures.changes)
         period_s = _period_s(all_s)
         moved = _moved(scan, max(int(ticks[0]) - 1, 0), int(ticks[-1]))
         repeated = _count(len(ticks), "picture")
@@ -131,7 +132,7 @@ def frozen(scan: Scan) -> list[Finding]:
                 Kind.FROZEN, times_s[0], times_s[-1] + period_s, severity_of(len(ticks) * period_s, 0.25, 0.95),
                 f"{_of(names)}: {repeated} in a row as the one before, while the car moves {moved:.2f} m",
                 ", ".join(names), times_s[0],
-                Trace("change from picture to picture, grey levels", all_s, np.array(pictures.changes), _limit(scan, pictures)),
+                Trace("change from picture to picture, grey levels", all_s, changes, _limit(scan, pictures)),
                 (Photo(names[0], times_s[0] - period_s / 2.0), Photo(names[0], times_s[-1])),
             )
         )  # fmt: skip

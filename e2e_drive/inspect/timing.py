@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from bev import FloatArray
@@ -70,7 +72,7 @@ def flapping(scan: Scan) -> list[Finding]:
         return []
     times_s = np.array([stamp for stamp, _ in scan.schedules])
     places = [schedule.place for _, schedule in scan.schedules]
-    changed = np.array([False, *(a != b for a, b in zip(places, places[1:], strict=False))])
+    changed = np.array([False, *(a != b for a, b in pairwise(places))])
     at = np.flatnonzero(changed)
     busy = np.zeros(len(times_s), bool)
     for i in range(len(at) - _CHANGES + 1):

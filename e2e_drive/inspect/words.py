@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from functools import lru_cache
 
 from bev import FloatArray
 from e2e_drive.errors import UserError
@@ -23,7 +22,8 @@ Encoder = Callable[[Sequence[str]], FloatArray]  # sentences -> (N, D) of length
 EXAMPLES: Mapping[Kind, tuple[str, ...]] = {
     Kind.CUT: ("the log is cut off", "the recording is truncated or damaged", "the file ends too early"),
     Kind.DROPOUT: (
-        "a sensor dropped out", "camera pictures are missing", "a camera went black or blind", "gaps in the sensor data",
+        "a sensor dropped out", "camera pictures are missing", "a camera went black or blind",
+        "gaps in the sensor data",
     ),
     Kind.FROZEN: (
         "a camera image is frozen", "the same frame is repeated", "duplicated pictures", "the video stands still",
@@ -42,8 +42,8 @@ EXAMPLES: Mapping[Kind, tuple[str, ...]] = {
         "jerky driving", "the planned trajectory is shaky", "steering oscillates", "the ride is not smooth",
     ),
     Kind.DISAGREEMENT: (
-        "the model disagrees with the label", "the plan differs from the ground truth", "wrong prediction of the network",
-        "the planned path is off",
+        "the model disagrees with the label", "the plan differs from the ground truth",
+        "wrong prediction of the network", "the planned path is off",
     ),
     Kind.NEAR_MISS: (
         "near misses", "it almost hit a pedestrian", "dangerously close to another vehicle", "nearly a collision",
@@ -53,7 +53,9 @@ EXAMPLES: Mapping[Kind, tuple[str, ...]] = {
 # Beginnings of words, for when there is no encoder.
 KEYWORDS: Mapping[Kind, tuple[str, ...]] = {
     Kind.CUT: ("cut", "truncat", "damage", "corrupt", "incomplete", "broken"),
-    Kind.DROPOUT: ("dropout", "drop out", "dropped out", "missing", "gap", "black", "blind", "lost", "silent", "sensor"),
+    Kind.DROPOUT: (
+        "dropout", "drop out", "dropped out", "missing", "gap", "black", "blind", "lost", "silent", "sensor", "outage",
+    ),
     Kind.FROZEN: ("froze", "freez", "stuck", "duplicat", "repeat", "same picture", "same frame", "same image"),
     Kind.TIME_JUMP: ("time jump", "jump", "clock", "timestamp", "time stamp", "backward"),
     Kind.LATENCY: ("latenc", "delay", "late", "slow", "lag", "spike", "respon"),
@@ -87,7 +89,8 @@ _AROUND_S = 2.0
 
 @dataclass(frozen=True)
 class Question:
-    """kinds: what is looked for. from_s, to_s: part of the log, None: its beginning, its end; negative: before the end."""
+    """kinds: what is looked for. from_s, to_s: part of the log; None: its beginning, its end;
+    negative: before the end."""
 
     kinds: tuple[Kind, ...] = tuple(Kind)
     from_s: float | None = None
@@ -140,12 +143,15 @@ def _by_keywords(clause: str) -> set[Kind]:
 
 
 def _by_likeness(clause: str, encoder: Encoder) -> set[Kind]:
-    pairs = [(kind, example) for kind, examples in EXAMPLES.items() for example in examples]
-    vectors = encoder([clause, *(example for _, example in pairs)])
-    likeness = np.asarray(vectors[1:]) @ np.asarray(vectors[0])
-    best = {kind: max(float(v) for v, (k, _) in zip(likeness, pairs, strict=True) if k == kind) for kind in EXAMPLES}
+    (vector,) = encoder([clause])
+    best = {kind: float((vectors @ vector).max()) for kind, vectors in _examples(encoder).items()}
     top = max(best.values())
     return {kind for kind, value in best.items() if value >= max(_ENOUGH, top - _AS_GOOD)}
+
+
+@lru_cache(maxsize=2)
+def _examples(encoder: Encoder) -> dict[Kind, FloatArray]:
+    return {kind: encoder(examples) for kind, examples in EXAMPLES.items()}
 
 
 def _cut_times(words: str) -> tuple[str, float | None, float | None]:
