@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,9 +31,10 @@ def run(cfg: DictConfig) -> int:
     question = question_of(words, _encoder(str(cfg.understand)) if words.strip() else None)
     paths, out = logs_of(str(cfg.log)), Path(cfg.out)
     reports, wrong = [], []
+    names = _short_names(paths)
     for path in tqdm(paths, unit="log", desc="inspect", leave=False, disable=None if len(paths) > 1 else True):
         try:
-            reports.append(_inspect(path, question, int(cfg.pictures)))
+            reports.append(_inspect(names[path], path, question, int(cfg.pictures)))
         except UserError as error:
             if len(paths) == 1:
                 raise
@@ -65,6 +67,12 @@ def logs_of(where: str) -> list[Path]:
     return found
 
 
+def _short_names(paths: Sequence[Path]) -> dict[Path, str]:
+    """Without what all have in common."""
+    common = Path(os.path.commonpath([path.absolute().parent for path in paths]))
+    return {path: str(path.absolute().relative_to(common)) for path in paths}
+
+
 def _encoder(understand: str) -> Encoder | None:
     if understand not in _ENCODERS:
         raise UserError(f"understand must be one of {', '.join(_ENCODERS)}, received {understand!r}")
@@ -78,13 +86,13 @@ def _encoder(understand: str) -> Encoder | None:
     return encoder
 
 
-def _inspect(path: Path, question: Question, pictures: int) -> LogReport:
+def _inspect(name: str, path: Path, question: Question, pictures: int) -> LogReport:
     scan = scan_log(path)
     found = tuple(f for f in detect(scan, question.kinds) if question.takes(f, scan.from_s, scan.to_s))
     shown = found[:pictures]
     photos = fetch(path, (photo for finding in shown for photo in finding.photos))
     drawn = {i: png(draw(finding, photos)) for i, finding in enumerate(shown)}
-    return LogReport(path, scan.to_s - scan.from_s, question.window(scan.from_s, scan.to_s), found, drawn)
+    return LogReport(name, path, scan.to_s - scan.from_s, found, drawn)
 
 
 def _show(question: Question, reports: Sequence[LogReport]) -> None:
@@ -95,7 +103,7 @@ def _show(question: Question, reports: Sequence[LogReport]) -> None:
     for finding, log in rows:
         colour = _COLOURS[finding.severity]
         table.add_row(
-            f"[{colour}]{finding.severity.name.lower()}[/{colour}]", finding.kind.value, escape(log.path.name),
+            f"[{colour}]{finding.severity.name.lower()}[/{colour}]", finding.kind.value, escape(log.name),
             span(finding), escape(finding.evidence),
         )  # fmt: skip
     console = Console()

@@ -262,7 +262,7 @@ def near_miss(log: Log, rng: np.random.Generator) -> Fault | None:
         ego = truth[frame_of[record.tick]]
         user = _intruder(how, gap, side, record.time_s - middle_s, ego.pose, now)
         if user is not None:
-            record.message.CopyFrom(users_message([*users_of(record.message), user], record.time_s))
+            record.message = users_message([*users_of(record.message), user], record.time_s)
     return Fault(Kind.NEAR_MISS, span[0] - 0.5, span[1] + 0.5, f"{how} within {gap:.2f} m")
 
 

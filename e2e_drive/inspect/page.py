@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -25,11 +26,12 @@ figure img{max-width:100%;border:1px solid #e3e5e8;border-radius:4px}figcaption{
 
 @dataclass(frozen=True)
 class LogReport:
-    """findings: the worst first. pictures: PNG of those that have one. window: what was looked at, in stamps."""
+    """name: as short as it can be told from the others. findings: the worst first. pictures: PNG of those that have
+    one, by index."""
 
+    name: str
     path: Path
     duration_s: float
-    window: tuple[float, float]
     findings: tuple[Finding, ...]
     pictures: Mapping[int, bytes]
 
@@ -79,7 +81,7 @@ def picture_name(log: LogReport, index: int) -> str:
 
 
 def anchor(log: LogReport, index: int) -> str:
-    return f"{log.path.parent.name}_{log.path.stem}_{index:03d}"
+    return f"{re.sub(r'[^A-Za-z0-9-]+', '_', log.name)}_{index:03d}"
 
 
 def _head(question: str, words: str, logs: Sequence[LogReport]) -> str:
@@ -96,12 +98,12 @@ def _head(question: str, words: str, logs: Sequence[LogReport]) -> str:
         f"<p class=quiet>Looked for: {escape(question)}{f' (asked: {escape(words)})' if words else ''}</p>",
     ]
     if clean and count:
-        lines.append(f"<p class=quiet>Nothing found in: {escape(', '.join(_name(log, logs) for log in clean))}</p>")
+        lines.append(f"<p class=quiet>Nothing found in: {escape(', '.join(log.name for log in clean))}</p>")
     return "".join(lines)
 
 
 def _row(log: LogReport, index: int, finding: Finding, logs: Sequence[LogReport]) -> str:
-    where = f"<td class=n>{escape(_name(log, logs))}</td>" if len(logs) > 1 else ""
+    where = f"<td class=n>{escape(log.name)}</td>" if len(logs) > 1 else ""
     link = f" <a href='#{escape(anchor(log, index))}'>picture</a>" if index in log.pictures else ""
     return (
         f"<tr><td>{_badge(finding)}</td>{where}<td class=n>{span(finding)}</td>"
@@ -111,7 +113,7 @@ def _row(log: LogReport, index: int, finding: Finding, logs: Sequence[LogReport]
 
 def _figure(log: LogReport, index: int, finding: Finding, logs: Sequence[LogReport]) -> str:
     data = base64.b64encode(log.pictures[index]).decode()
-    where = f"{escape(_name(log, logs))}, " if len(logs) > 1 else ""
+    where = f"{escape(log.name)}, " if len(logs) > 1 else ""
     return (
         f"<figure id='{escape(anchor(log, index))}'><figcaption>{_badge(finding)} <b>{escape(finding.kind.value)}</b>, "
         f"{where}{span(finding)}: {escape(finding.evidence)}</figcaption>"
@@ -121,11 +123,6 @@ def _figure(log: LogReport, index: int, finding: Finding, logs: Sequence[LogRepo
 
 def _badge(finding: Finding) -> str:
     return f"<span class=s style='color:{_COLOURS[finding.severity]}'>{finding.severity.name}</span>"
-
-
-def _name(log: LogReport, logs: Sequence[LogReport]) -> str:
-    """As short as it can be told from the others."""
-    return log.path.name if len({other.path.name for other in logs}) == len(logs) else str(Path(*log.path.parts[-2:]))
 
 
 def span(finding: Finding) -> str:

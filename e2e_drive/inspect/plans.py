@@ -30,16 +30,17 @@ def jerky(scan: Scan) -> list[Finding]:
     found: list[Finding] = []
     pairs = [
         (a, b) for (_, a), (_, b) in pairwise(scan.trajectories)
-        if 0.0 < b.time_s - a.time_s < _SUCCESSIVE_S
+        if 0.0 < (b.frame_id - a.frame_id) * scan.tick_s < _SUCCESSIVE_S
     ]  # fmt: skip
     if pairs:
-        times_s = np.array([b.time_s for _, b in pairs])
-        changes = np.array([_change(a, b) for a, b in pairs])
+        ticks = [_seen_at(scan, b) for _, b in pairs]
+        times_s, even_s = scan.stamps_s[ticks], scan.even_s[ticks]
+        changes = np.array([_change(a, b, (b.frame_id - a.frame_id) * scan.tick_s) for a, b in pairs])
         for column, limit, what, unit in (
             (0, _JERKY_PATH_M, f"planned path {_AHEAD_M:.0f} m ahead swings sideways", "m"),
             (1, _JERKY_SPEED_M, f"planned place in {_AT_S:.0f} s swings to and fro", "m"),
         ):
-            for indices in _swings(changes[:, column], times_s, limit):
+            for indices in _swings(changes[:, column], even_s, limit):
                 worst = int(indices[np.argmax(np.abs(changes[indices, column]))])
                 found.append(
                     Finding(
@@ -56,12 +57,12 @@ def jerky(scan: Scan) -> list[Finding]:
 
 
 def _jerky_steering(scan: Scan) -> list[Finding]:
-    if len(scan.controls) < 2:
+    if len(scan.steers) < 2:
         return []
-    table = np.array(scan.controls)
-    times_s, steps = table[1:, 0], np.diff(table[:, 2])
+    ticks, steers = [tick for tick, _ in scan.steers], np.array([steer for _, steer in scan.steers])
+    times_s, steps = scan.stamps_s[ticks][1:], np.diff(steers)
     found = []
-    for indices in _swings(steps, times_s, _JERKY_STEER):
+    for indices in _swings(steps, scan.even_s[ticks][1:], _JERKY_STEER):
         worst = int(indices[np.argmax(np.abs(steps[indices]))])
         found.append(
             Finding(
@@ -70,29 +71,28 @@ def _jerky_steering(scan: Scan) -> list[Finding]:
                 f"steering swings {len(indices)} times in {times_s[indices[-1]] - times_s[indices[0]]:.2f} s, by up to "
                 f"{100.0 * abs(steps[worst]):.0f} % of full lock from one tick to the next",
                 "steering", times_s[worst],
-                Trace("steering, share of full lock", table[:, 0], table[:, 2]), _front(scan, times_s[worst]),
+                Trace("steering, share of full lock", scan.stamps_s[ticks], steers), _front(scan, times_s[worst]),
             )
         )  # fmt: skip
     return found
 
 
-def _swings(changes: FloatArray, times_s: FloatArray, limit: float) -> list[np.ndarray]:
+def _swings(changes: FloatArray, even_s: FloatArray, limit: float) -> list[np.ndarray]:
     """Where large changes of alternating sign follow each other."""
     large = np.flatnonzero(np.abs(changes) > limit)
     busy = np.zeros(len(changes), bool)
     for i in range(len(large) - _SWINGS + 1):
         some = large[i : i + _SWINGS]
-        if times_s[some[-1]] - times_s[some[0]] <= _WITHIN_S and np.all(np.diff(np.sign(changes[some])) != 0):
+        if even_s[some[-1]] - even_s[some[0]] <= _WITHIN_S and np.all(np.diff(np.sign(changes[some])) != 0):
             busy[some] = True
-    return groups(busy, times_s, _WITHIN_S)
+    return groups(busy, even_s, _WITHIN_S)
 
 
-def _change(before: Trajectory, now: Trajectory) -> tuple[float, float]:
+def _change(before: Trajectory, now: Trajectory, between_s: float) -> tuple[float, float]:
     """(sideways `_AHEAD_M` ahead of the car, along in `_AT_S`) from plan to plan, in the frame of the later [m]."""
     old = _in_frame(before.path, before.origin, now.origin)
     sideways = _side_at(now.path, _AHEAD_M) - _side_at(old, _AHEAD_M)
-    waited_s = now.time_s - before.time_s
-    place = _in_frame(_place_at(before, _AT_S + waited_s), before.origin, now.origin)[0]
+    place = _in_frame(_place_at(before, _AT_S + between_s), before.origin, now.origin)[0]
     return sideways, float(np.hypot(*_place_at(now, _AT_S)[0]) - np.hypot(*place))
 
 
@@ -123,7 +123,7 @@ def _both(before: Trajectory, now: Trajectory) -> tuple[Outline, ...]:
 class _Off:
     """How one plan differs from what it should have been: sideways [m]; along in `_AT_S` [m] or in speed [m/s]."""
 
-    time_s: float
+    tick: int
     sideways: float
     along: float
     plan: Trajectory
@@ -141,7 +141,7 @@ def disagreements(scan: Scan) -> list[Finding]:
             label = labels[plan.frame_id]
             speed = float(np.dot(plan.speed_probabilities, SPEED_CLASSES_MPS))
             sideways = _side_at(plan.path, _AHEAD_M) - _side_at(label.path, _AHEAD_M)
-            offs.append(_Off(plan.time_s, sideways, speed - label.target_speed_mps, plan, label.path))
+            offs.append(_Off(_seen_at(scan, plan), sideways, speed - label.target_speed_mps, plan, label.path))
         elif not labelled:
             offs += _off_the_way(scan, plan)
     if not offs:
@@ -170,27 +170,28 @@ def _off_the_way(scan: Scan, plan: Trajectory) -> list[_Off]:
     then = way[round(_AT_S / scan.tick_s)]
     far = float(way[:, 0].max()) if len(way) else 0.0
     sideways = _side_at(plan.path, _AHEAD_M) - _side_at(way, _AHEAD_M) if far >= _AHEAD_M else float("nan")
-    return [_Off(plan.time_s, sideways, float(_place_at(plan, _AT_S)[0, 0] - then[0]), plan, way)]
+    return [_Off(start, sideways, float(_place_at(plan, _AT_S)[0, 0] - then[0]), plan, way)]
 
 
 def _lasting(
     scan: Scan, offs: list[_Off], which: str, limit: float, begins: str, unit: str, what: str
 ) -> list[Finding]:
-    times_s = np.array([off.time_s for off in offs])
+    ticks = [off.tick for off in offs]
+    times_s, even_s = scan.stamps_s[ticks], scan.even_s[ticks]
     values = np.array([getattr(off, which) for off in offs])
     flags = np.zeros(len(offs), bool)
-    for i, now_s in enumerate(times_s):
-        last = int(np.searchsorted(times_s, now_s + _LASTING_S))
+    for i, now_s in enumerate(even_s):
+        last = int(np.searchsorted(even_s, now_s + _LASTING_S))
         window = values[i:last]
-        if len(window) < _LASTING_PLANS or times_s[last - 1] - now_s < 0.75 * _LASTING_S:
+        if len(window) < _LASTING_PLANS or even_s[last - 1] - now_s < 0.75 * _LASTING_S:
             continue
         for beyond in (window > limit, window < -limit):
             if beyond.mean() >= _LASTING_SHARE:
                 flags[i:last] |= beyond
     found = []
-    for indices in groups(flags, times_s, _LASTING_S):
+    for indices in groups(flags, even_s, _LASTING_S):
         worst = int(indices[np.argmax(np.abs(values[indices]))])
-        lasts_s = times_s[indices[-1]] - times_s[indices[0]]
+        lasts_s = even_s[indices[-1]] - even_s[indices[0]]
         found.append(
             Finding(
                 Kind.DISAGREEMENT, times_s[indices[0]], times_s[indices[-1]],
@@ -202,6 +203,11 @@ def _lasting(
             )
         )  # fmt: skip
     return found
+
+
+def _seen_at(scan: Scan, plan: Trajectory) -> int:
+    """The tick whose pictures a plan comes from; the last one where that is not in the log."""
+    return scan.tick_of.get(plan.frame_id, len(scan.stamps) - 1)
 
 
 def _front(scan: Scan, time_s: float) -> tuple[Photo, ...]:

@@ -51,9 +51,9 @@ class Scan:
     """Ticks are counted by /ego; what follows one belongs to it. Every list is in the order of the file, for time may
     jump.
 
-    stamps_s, clocks_s: by tick, when it was logged and what the car's clock said. odometry: (T, 3). schedules, ...:
-    (stamp, value). hints: ticks that were meant to have pictures. damage: why reading stopped early, empty if it did
-    not.
+    stamps_s, clocks_s: by tick, when it was logged and what the car's clock said. even_s: as if time had gone on
+    evenly with the frame numbers. odometry: (T, 3). schedules, ...: (tick, value). hints: ticks that were meant to have
+    pictures. damage: why reading stopped early, empty if it did not.
     """
 
     path: Path
@@ -66,13 +66,13 @@ class Scan:
     motions: list[tuple[float, float, float, float, float]] = field(default_factory=list)
     hints: list[int] = field(default_factory=list)
     pictures: dict[str, Pictures] = field(default_factory=dict)
-    schedules: list[tuple[float, Schedule]] = field(default_factory=list)
-    timelines: list[tuple[float, Timeline]] = field(default_factory=list)
-    trajectories: list[tuple[float, Trajectory]] = field(default_factory=list)
-    controls: list[tuple[float, float, float]] = field(default_factory=list)  # stamp, pedals (throttle - brake), steer
+    schedules: list[tuple[int, Schedule]] = field(default_factory=list)
+    timelines: list[tuple[int, Timeline]] = field(default_factory=list)
+    trajectories: list[tuple[int, Trajectory]] = field(default_factory=list)
+    steers: list[tuple[int, float]] = field(default_factory=list)
     truths: dict[int, EgoTruth] = field(default_factory=dict)  # by frame
     users: list[tuple[int, tuple[RoadUser, ...]]] = field(default_factory=list)  # by tick
-    labels: list[tuple[float, Labels]] = field(default_factory=list)
+    labels: list[tuple[int, Labels]] = field(default_factory=list)
 
     @cached_property
     def stamps_s(self) -> FloatArray:
@@ -81,6 +81,10 @@ class Scan:
     @cached_property
     def clocks_s(self) -> FloatArray:
         return np.array(self.clocks)
+
+    @cached_property
+    def even_s(self) -> FloatArray:
+        return self.ids * self.tick_s
 
     @cached_property
     def ids(self) -> npt.NDArray[np.int64]:
@@ -129,9 +133,9 @@ class Scan:
         elif entry.topic == "/users":
             self.users.append((len(self.stamps) - 1, entry.value))
         elif entry.topic == "/control":
-            self.controls.append((entry.time_s, entry.value.throttle - entry.value.brake, entry.value.steer))
+            self.steers.append((len(self.stamps) - 1, entry.value.steer))
         else:
-            self._list_of(entry.topic).append((entry.time_s, entry.value))
+            self._list_of(entry.topic).append((len(self.stamps) - 1, entry.value))
 
     def _list_of(self, topic: str) -> list[tuple[float, Any]]:
         lists: Mapping[str, list[Any]] = {

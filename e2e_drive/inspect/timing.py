@@ -22,14 +22,15 @@ def latency_spikes(scan: Scan) -> list[Finding]:
     """Answers far slower than those around them, and frames without an answer."""
     if len(scan.timelines) < 3:
         return []
-    times_s = np.array([timeline.capture_s for _, timeline in scan.timelines])
+    ticks = [tick for tick, _ in scan.timelines]
+    times_s, even_s = scan.stamps_s[ticks], scan.even_s[ticks]
     latency_s = np.array([_latency_s(timeline) for _, timeline in scan.timelines])
-    usual_s = _usual(times_s, latency_s)
+    usual_s = _usual(even_s, latency_s)
     known = np.where(np.isnan(latency_s), np.maximum(_NEVER_S, usual_s), latency_s)
     spikes = (known > usual_s + _ABOVE_S) & (known > _TIMES * usual_s)
     trace = Trace("latency, ms", times_s, 1e3 * known, 1e3 * float(np.median(usual_s + _ABOVE_S)))
     found = []
-    for indices in groups(spikes, times_s, _JOIN_S):
+    for indices in groups(spikes, even_s, _JOIN_S):
         worst = int(indices[np.argmax(known[indices])])
         never = int(np.isnan(latency_s[indices]).sum())
         count = f"{len(indices)} frame{'s' if len(indices) > 1 else ''}"
@@ -70,20 +71,21 @@ def flapping(scan: Scan) -> list[Finding]:
     """Placements that change again and again, faster than they can pay."""
     if len(scan.schedules) < _CHANGES:
         return []
-    times_s = np.array([stamp for stamp, _ in scan.schedules])
+    ticks = [tick for tick, _ in scan.schedules]
+    times_s, even_s = scan.stamps_s[ticks], scan.even_s[ticks]
     places = [schedule.place for _, schedule in scan.schedules]
     changed = np.array([False, *(a != b for a, b in pairwise(places))])
     at = np.flatnonzero(changed)
     busy = np.zeros(len(times_s), bool)
     for i in range(len(at) - _CHANGES + 1):
-        if times_s[at[i + _CHANGES - 1]] - times_s[at[i]] <= _WINDOW_S:
+        if even_s[at[i + _CHANGES - 1]] - even_s[at[i]] <= _WINDOW_S:
             busy[at[i : i + _CHANGES]] = True
     names = [_name(schedule) for _, schedule in scan.schedules]
     found = []
-    for indices in groups(busy, times_s, _WINDOW_S):
+    for indices in groups(busy, even_s, _WINDOW_S):
         first, last = int(indices[0]), int(indices[-1])
         between = list(dict.fromkeys(names[first - 1 : last + 1]))
-        lasts_s = times_s[last] - times_s[first]
+        lasts_s = even_s[last] - even_s[first]
         found.append(
             Finding(
                 Kind.FLAPPING, times_s[first], times_s[last], severity_of(len(indices), 8, 20),
