@@ -156,11 +156,11 @@ def freeze(log: Log, rng: np.random.Generator) -> Fault | None:
 
 
 def time_jump(log: Log, rng: np.random.Generator) -> Fault | None:
-    """From some tick on, everything is stamped 0.07 to 2 s later, or earlier; or only the car's own clock is."""
+    """From some tick on, everything is stamped 0.04 to 2 s later, or earlier; or only the car's own clock is."""
     span = _span(log, rng, 0.1)
     if span is None:
         return None
-    step_s = float(np.exp(rng.uniform(np.log(0.07), np.log(2.0)))) * (1.0 if rng.random() < 0.6 else -1.0)
+    step_s = float(np.exp(rng.uniform(np.log(0.04), np.log(2.0)))) * (1.0 if rng.random() < 0.6 else -1.0)
     first = next(r.tick for r in log.of("/ego", span[0]))
     stamps = rng.random() < 0.7
     for record in log.records:
@@ -185,12 +185,12 @@ def _shift_clock(record: Record, step_s: float) -> None:
 
 
 def late(log: Log, rng: np.random.Generator) -> Fault | None:
-    """1 to 8 answers 0.15 to 1 s later than they were, or never there."""
+    """1 to 8 answers 0.12 to 1 s later than they were, or never there."""
     count = int(rng.integers(1, 9))
     span = _span(log, rng, 0.1 * count)
     if span is None:
         return None
-    more_s, never = float(rng.uniform(0.15, 1.0)), rng.random() < 0.25
+    more_s, never = float(rng.uniform(0.12, 1.0)), rng.random() < 0.25
     for record in log.of("/timeline", *span):
         record.message.dropped = never
         record.message.ready_s = 0.0 if never else record.message.ready_s + more_s
@@ -210,7 +210,7 @@ def flap(log: Log, rng: np.random.Generator) -> Fault | None:
 
 
 def shake(log: Log, rng: np.random.Generator) -> Fault | None:
-    """Plans that swing sideways by 0.4 to 1.2 m 5 m ahead, or in speed by 2.5 to 5 m in 2 s, or steering by 12 to 40 %
+    """Plans that swing sideways by 0.3 to 1.2 m 5 m ahead, or in speed by 2.5 to 5 m in 2 s, or steering by 12 to 40 %
     of full lock, for 1 to 3 s."""
     how, lasts_s = rng.choice(["path", "speed", "steer"], p=[0.5, 0.25, 0.25]), float(rng.uniform(1.0, 3.0))
     span = _span(log, rng, lasts_s, moving=2.0)
@@ -219,7 +219,7 @@ def shake(log: Log, rng: np.random.Generator) -> Fault | None:
     for i, record in enumerate(log.of("/control" if how == "steer" else "/trajectory", *span)):
         sign, message = (-1.0) ** i, record.message
         if how == "path":
-            _bend(message, sign * float(rng.uniform(0.4, 1.2)))
+            _bend(message, sign * float(rng.uniform(0.3, 1.2)))
         elif how == "speed":
             _stretch(message, sign * float(rng.uniform(2.5, 5.0)))
         else:
@@ -228,14 +228,14 @@ def shake(log: Log, rng: np.random.Generator) -> Fault | None:
 
 
 def disagree(log: Log, rng: np.random.Generator) -> Fault | None:
-    """Plans 1.5 to 3 m beside what they should be 5 m ahead, or 7 to 12 m off along the way in 2 s (4 to 6 m/s too fast
+    """Plans 1.25 to 3 m beside what they should be 5 m ahead, or 7 to 12 m off along the way in 2 s (4 to 6 m/s too fast
     or slow where there are labels), for 1.5 to 3 s."""
     how, lasts_s = rng.choice(["path", "speed"], p=[0.6, 0.4]), float(rng.uniform(1.5, 3.0))
     span = _span(log, rng, lasts_s, moving=3.0)
     if span is None:
         return None
     labelled, sign = bool(log.of("/labels")), float(rng.choice([-1.0, 1.0]))
-    size = float(rng.uniform(1.5, 3.0) if how == "path" else rng.uniform(7.0, 12.0))
+    size = float(rng.uniform(1.25, 3.0) if how == "path" else rng.uniform(7.0, 12.0))
     for record in log.of("/trajectory", *span):
         if how == "path":
             _bend(record.message, sign * size)
@@ -247,7 +247,7 @@ def disagree(log: Log, rng: np.random.Generator) -> Fault | None:
 
 
 def near_miss(log: Log, rng: np.random.Generator) -> Fault | None:
-    """Somebody comes within 0.05 to 0.4 m: a pedestrian beside the lane, or a vehicle that overtakes or comes towards
+    """Somebody comes within 0.05 to 0.45 m: a pedestrian beside the lane, or a vehicle that overtakes or comes towards
     us too closely; or one from the side stops 0.5 s before it would have hit."""
     span = _span(log, rng, 1.0, moving=2.5)
     if span is None:
@@ -257,7 +257,7 @@ def near_miss(log: Log, rng: np.random.Generator) -> Fault | None:
     frame_of = {r.tick: r.message.frame_id for r in log.of("/ego")}
     now = min(log.of("/truth"), key=lambda r: abs(r.time_s - middle_s)).message
     how = str(rng.choice(["walker", "oncoming", "overtaking", "side"]))
-    gap, side = float(rng.uniform(0.05, 0.4)), float(rng.choice([-1.0, 1.0]))
+    gap, side = float(rng.uniform(0.05, 0.45)), float(rng.choice([-1.0, 1.0]))
     for record in log.of("/users"):
         ego = truth[frame_of[record.tick]]
         user = _intruder(how, gap, side, record.time_s - middle_s, ego.pose, now)

@@ -1,8 +1,8 @@
 """Plain words -> which detectors are meant, and which part of the log.
 
 "latency spikes after 10 s", "did it nearly hit anyone in the last 20 seconds?", "everything except flapping". Times are
-cut out first; what is left is matched against what each detector can be called, by keywords or by the sentence
-encoder. Words that name no detector ask for all of them.
+cut out first; what is left is matched against what each detector is called, by keywords, and what has none of them by
+the sentence encoder. Words that name no detector ask for all of them.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from e2e_drive.inspect.findings import Finding, Kind
 
 Encoder = Callable[[Sequence[str]], FloatArray]  # sentences -> (N, D) of length 1
 
-# What each detector finds, as people say it: the encoder compares with these.
+# What each detector finds, as people say it without naming it: the encoder compares with these.
 EXAMPLES: Mapping[Kind, tuple[str, ...]] = {
-    Kind.CUT: ("the log is cut off", "the recording is truncated or damaged", "the file ends too early"),
+    Kind.CUT: ("the log is cut off", "the recording is truncated or damaged", "the file ends too early", "was the recording complete"),
     Kind.DROPOUT: (
         "a sensor dropped out", "camera pictures are missing", "a camera went black or blind",
-        "gaps in the sensor data",
+        "gaps in the sensor data", "a camera is broken",
     ),
     Kind.FROZEN: (
-        "a camera image is frozen", "the same frame is repeated", "duplicated pictures", "the video stands still",
+        "a camera image is frozen", "the same frame is repeated", "duplicated pictures", "the video stands still", "a camera hangs",
     ),
     Kind.TIME_JUMP: (
         "the clock jumps", "timestamps are wrong or go backwards", "a discontinuity of time", "clock out of step",
@@ -36,10 +36,10 @@ EXAMPLES: Mapping[Kind, tuple[str, ...]] = {
     ),
     Kind.FLAPPING: (
         "the schedule is flapping", "stages hop back and forth between car and edge", "placement keeps changing",
-        "the scheduler is unstable",
+        "the scheduler is unstable", "stages bounce between computers",
     ),
     Kind.JERKY: (
-        "jerky driving", "the planned trajectory is shaky", "steering oscillates", "the ride is not smooth",
+        "jerky driving", "the planned trajectory is shaky", "steering oscillates", "the ride is not smooth", "the car wobbles",
     ),
     Kind.DISAGREEMENT: (
         "the model disagrees with the label", "the plan differs from the ground truth",
@@ -50,9 +50,9 @@ EXAMPLES: Mapping[Kind, tuple[str, ...]] = {
         "almost a crash",
     ),
 }  # fmt: skip
-# Beginnings of words, for when there is no encoder.
+# Beginnings of words that name it.
 KEYWORDS: Mapping[Kind, tuple[str, ...]] = {
-    Kind.CUT: ("cut", "truncat", "damage", "corrupt", "incomplete", "broken"),
+    Kind.CUT: ("cut", "truncat", "damage", "corrupt", "incomplete"),
     Kind.DROPOUT: (
         "dropout", "drop out", "dropped out", "missing", "gap", "black", "blind", "lost", "silent", "sensor", "outage",
     ),
@@ -61,7 +61,7 @@ KEYWORDS: Mapping[Kind, tuple[str, ...]] = {
     Kind.LATENCY: ("latenc", "delay", "late", "slow", "lag", "spike", "respon"),
     Kind.FLAPPING: ("flap", "schedul", "placement", "hop", "switch", "back and forth", "place"),
     Kind.JERKY: ("jerk", "shak", "smooth", "oscillat", "swing", "wobbl", "twitch", "comfort", "zigzag", "steer"),
-    Kind.DISAGREEMENT: ("disagree", "label", "ground truth", "wrong", "predict", "expert", "differ", "mistake"),
+    Kind.DISAGREEMENT: ("disagree", "label", "ground truth", "predict", "expert", "differ", "mistake"),
     Kind.NEAR_MISS: (
         "near miss", "near-miss", "nearly", "almost", "close", "hit", "crash", "collision", "collid", "pedestrian",
         "danger",
@@ -116,7 +116,7 @@ class Question:
 
 
 def question_of(words: str, encoder: Encoder | None = None) -> Question:
-    """encoder: None, to go by keywords."""
+    """encoder: None, to go by keywords alone."""
     left, from_s, to_s = _cut_times(" ".join(words.lower().split()))
     if from_s is not None and to_s is not None and 0.0 <= to_s < from_s:
         raise UserError(f"{words!r} asks for {from_s:g} s up to {to_s:g} s, which is no time at all")
@@ -128,8 +128,11 @@ def question_of(words: str, encoder: Encoder | None = None) -> Question:
 
 def _kinds(words: str, encoder: Encoder | None) -> set[Kind]:
     clauses = [clause for clause in _AND.split(words) if clause.strip(" ?.!")]
-    find = _by_keywords if encoder is None else lambda clause: _by_likeness(clause, encoder)
-    return {kind for clause in clauses for kind in find(clause)}
+    found: set[Kind] = set()
+    for clause in clauses:
+        kinds = _by_keywords(clause)
+        found |= kinds if kinds or encoder is None else _by_likeness(clause, encoder)
+    return found
 
 
 def _by_keywords(clause: str) -> set[Kind]:
