@@ -228,8 +228,8 @@ def shake(log: Log, rng: np.random.Generator) -> Fault | None:
 
 
 def disagree(log: Log, rng: np.random.Generator) -> Fault | None:
-    """Plans 1.25 to 3 m beside what they should be 5 m ahead, or 7 to 12 m off along the way in 2 s (4 to 6 m/s too fast
-    or slow where there are labels), for 1.5 to 3 s."""
+    """Plans 1.25 to 3 m beside what they should be 5 m ahead, or 7 to 12 m off along the way in 2 s (4 to 6 m/s too
+    fast or slow where there are labels), for 1.5 to 3 s."""
     how, lasts_s = rng.choice(["path", "speed"], p=[0.6, 0.4]), float(rng.uniform(1.5, 3.0))
     span = _span(log, rng, lasts_s, moving=3.0)
     if span is None:

@@ -20,13 +20,17 @@ Encoder = Callable[[Sequence[str]], FloatArray]  # sentences -> (N, D) of length
 
 # What each detector finds, as people say it without naming it: the encoder compares with these.
 EXAMPLES: Mapping[Kind, tuple[str, ...]] = {
-    Kind.CUT: ("the log is cut off", "the recording is truncated or damaged", "the file ends too early", "was the recording complete"),
+    Kind.CUT: (
+        "the log is cut off", "the recording is truncated or damaged", "the file ends too early",
+        "was the recording complete",
+    ),
     Kind.DROPOUT: (
         "a sensor dropped out", "camera pictures are missing", "a camera went black or blind",
         "gaps in the sensor data", "a camera is broken",
     ),
     Kind.FROZEN: (
-        "a camera image is frozen", "the same frame is repeated", "duplicated pictures", "the video stands still", "a camera hangs",
+        "a camera image is frozen", "the same frame is repeated", "duplicated pictures", "the video stands still",
+        "a camera hangs",
     ),
     Kind.TIME_JUMP: (
         "the clock jumps", "timestamps are wrong or go backwards", "a discontinuity of time", "clock out of step",
