@@ -43,7 +43,8 @@ EXAMPLES: Mapping[Kind, tuple[str, ...]] = {
         "the scheduler is unstable", "stages bounce between computers",
     ),
     Kind.JERKY: (
-        "jerky driving", "the planned trajectory is shaky", "steering oscillates", "the ride is not smooth", "the car wobbles",
+        "jerky driving", "the planned trajectory is shaky", "steering oscillates", "the ride is not smooth",
+        "the car wobbles",
     ),
     Kind.DISAGREEMENT: (
         "the model disagrees with the label", "the plan differs from the ground truth",
