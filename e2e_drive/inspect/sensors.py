@@ -72,7 +72,7 @@ def _exposures(scan: Scan) -> npt.NDArray[np.intp]:
         ends = np.append(known, len(scan.stamps))
         silent = [np.arange(a + step, b - step // 2, step) for a, b in pairwise(ends) if b - a > 1.5 * step]
         known = np.unique(np.concatenate([known, *silent])).astype(np.intp)
-    if not scan.end.is_whole:  # the last tick may be half there
+    if scan.damage or not scan.end.is_whole:  # the last tick may be half there
         known = known[known < len(scan.stamps) - 1]
     return known
 
