@@ -5,7 +5,6 @@ Thresholds were chosen on recorded drives and on other seeds than those reported
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -175,7 +174,7 @@ def _radios(
 
 def _metrics(tallies: dict[Kind, Tally]) -> dict[str, float]:
     total = Tally(*(sum(getattr(tally, name) for tally in tallies.values()) for name in Tally.__dataclass_fields__))
-    return {"recall": total.recall, "precision": total.precision, **Counter(vars(total))}
+    return {"recall": total.recall, "precision": total.precision, **vars(total)}
 
 
 def _row(name: str, tally: Tally) -> dict[str, Any]:
