@@ -7,19 +7,19 @@ Magnitudes are drawn from ranges that begin not far above what a detector takes 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bev import FloatArray, Pose2D
+from e2e_drive.bench.tampering import Log, Record
 from e2e_drive.inspect import Kind
-from e2e_drive.logs import DriveLog, RoadUser, read_drive
-from e2e_drive.logs.about import GRAPH, RIG, RUN
+from e2e_drive.logs import RoadUser
 from e2e_drive.logs.foxglove import users_message, users_of
 from e2e_drive.logs.pictures import JPEG, image_message, image_of
-from e2e_drive.logs.reader import CAMERA_PREFIX, read_metadata
+from e2e_drive.logs.reader import CAMERA_PREFIX
 from e2e_drive.scores.pdm import EGO_HALF_M
 from planner import SPEED_CLASSES_MPS
 from scheduling import Place
@@ -28,65 +28,12 @@ MARGIN_S = 3.5  # at both ends of a log that faults keep off: plans are judged b
 _PLACES = (Place.CAR.name, Place.EDGE.name)
 
 
-@dataclass
-class Record:
-    topic: str
-    time_s: float
-    message: Any
-    tick: int  # index of the /ego before it
-
-
 @dataclass(frozen=True)
 class Fault:
     kind: Kind
     from_s: float
     to_s: float
     what: str
-
-
-@dataclass
-class Log:
-    """metadata: records by name. truth of the car and others is edited with the rest."""
-
-    metadata: dict[str, dict[str, str]]
-    records: list[Record]
-    taken: list[tuple[float, float]] = field(default_factory=list)  # spans that have a fault
-
-    @property
-    def ticks(self) -> dict[int, list[Record]]:
-        found: dict[int, list[Record]] = {}
-        for record in self.records:
-            found.setdefault(record.tick, []).append(record)
-        return found
-
-    def of(self, topic: str, from_s: float = -np.inf, to_s: float = np.inf) -> list[Record]:
-        return [r for r in self.records if r.topic.startswith(topic) and from_s <= r.time_s <= to_s]
-
-    @property
-    def cameras(self) -> list[str]:
-        return list(dict.fromkeys(r.topic for r in self.records if r.topic.startswith(CAMERA_PREFIX)))
-
-
-def read_log(path: Path, from_s: float = 0.0, to_s: float = np.inf) -> Log:
-    """The part between two stamps, with what stands before the first tick."""
-    records, tick = [], -1
-    for entry in read_drive(path):
-        if (tick >= 0 and not from_s <= entry.time_s <= to_s) or entry.topic.startswith("/depth"):
-            continue
-        tick += entry.topic == "/ego" and from_s <= entry.time_s
-        if tick >= 0 or entry.topic in ("/map", "/tf") or entry.topic.startswith("/calibration"):
-            records.append(Record(entry.topic, entry.time_s, entry.message, tick))
-    known = {name: data for name, data in read_metadata(path, head=True).items() if name in (RUN, RIG, GRAPH)}
-    return Log(known, records)
-
-
-def write_log(log: Log, path: Path) -> None:
-    with DriveLog(path, log.metadata.get(RUN, {})) as out:
-        for name in (GRAPH, RIG):
-            if name in log.metadata:
-                out.add_metadata(name, log.metadata[name])
-        for record in log.records:
-            out.copy(record.topic, record.message, record.time_s)
 
 
 def _span(

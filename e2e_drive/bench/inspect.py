@@ -14,9 +14,10 @@ import numpy as np
 from omegaconf import DictConfig
 
 from bev import CameraRig
-from e2e_drive.bench.faults import FAULTS, Fault, cut, inject, read_log, write_log
+from e2e_drive.bench.faults import FAULTS, Fault, cut, inject
 from e2e_drive.bench.made_up_drive import write_made_up
 from e2e_drive.bench.replay import made_up_recording, made_up_ticks
+from e2e_drive.bench.tampering import read_log, write_log
 from e2e_drive.errors import UserError
 from e2e_drive.inspect import Finding, Kind, detect, scan_log
 from e2e_drive.replay.schedules import Outcome, replay_schedules

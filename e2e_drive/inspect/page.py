@@ -71,7 +71,8 @@ def as_json(question: str, words: str, logs: Sequence[LogReport]) -> dict[str, A
 def _plain(log: LogReport, index: int, finding: Finding) -> dict[str, Any]:
     return {
         "kind": finding.kind.value, "severity": finding.severity.name.lower(), "subject": finding.subject,
-        "from_s": round(float(finding.from_s), 3), "to_s": round(float(finding.to_s), 3), "evidence": finding.evidence,
+        "from_s": round(float(finding.from_s), 3), "to_s": round(float(finding.to_s), 3),
+        "peak_s": round(float(finding.peak_s), 3), "evidence": finding.evidence,
         "picture": picture_name(log, index) if index in log.pictures else None,
     }  # fmt: skip
 

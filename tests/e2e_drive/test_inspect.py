@@ -12,9 +12,10 @@ import pytest
 
 from bev import CameraRig
 from e2e_drive.apps.options import rig_of
-from e2e_drive.bench.faults import FAULTS, Log, Record, cut, inject, read_log, write_log
+from e2e_drive.bench.faults import FAULTS, cut, inject
 from e2e_drive.bench.inspect import Tally, match
 from e2e_drive.bench.made_up_drive import write_made_up
+from e2e_drive.bench.tampering import Log, Record, read_log, write_log
 from e2e_drive.cli import main
 from e2e_drive.inspect import Kind, detect, scan_log
 from e2e_drive.replay.schedules import Outcome
