@@ -14,7 +14,7 @@ import numpy as np
 from omegaconf import DictConfig
 
 from bev import CameraRig
-from e2e_drive.bench.faults import FAULTS, Fault, cut, inject
+from e2e_drive.bench.faults import FAULTS, MARGIN_S, Fault, cut, inject
 from e2e_drive.bench.made_up_drive import write_made_up
 from e2e_drive.bench.replay import made_up_recording, made_up_ticks
 from e2e_drive.bench.tampering import read_log, write_log
@@ -87,8 +87,7 @@ def run(config: InspectBenchConfig, drive: DictConfig, rig: CameraRig, graph: St
         if Kind.CUT in wanted:
             faults.append(cut(path, float(rng.uniform(0.5, 0.98))))
         scan = scan_log(path)
-        within = [f for f in faults if f.kind == Kind.CUT or f.to_s <= scan.to_s - 3.5]
-        for line in match(within, detect(scan), before, tallies):
+        for line in match(faults, detect(scan), before, tallies, scan.to_s - MARGIN_S):
             print(f"log {index}: {line}", flush=True)
         for file in () if config.keep else (base, path):
             file.unlink()
@@ -96,11 +95,16 @@ def run(config: InspectBenchConfig, drive: DictConfig, rig: CameraRig, graph: St
 
 
 def match(
-    faults: Sequence[Fault], findings: Sequence[Finding], before: Sequence[Finding], tallies: dict[Kind, Tally]
+    faults: Sequence[Fault],
+    findings: Sequence[Finding],
+    before: Sequence[Finding],
+    tallies: dict[Kind, Tally],
+    until_s: float = np.inf,
 ) -> list[str]:
-    """Adds up; returns what was missed and what was wrong, a line each."""
+    """Adds up; returns what was missed and what was wrong, a line each. until_s: faults that go on after that, where the
+    log was cut, need not be found."""
     said = []
-    for fault in faults:
+    for fault in (fault for fault in faults if fault.kind == Kind.CUT or fault.to_s <= until_s):
         hit = any(_explains(fault, finding) for finding in findings)
         tallies[fault.kind].faults += 1
         tallies[fault.kind].found += hit
