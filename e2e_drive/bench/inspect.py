@@ -101,8 +101,8 @@ def match(
     tallies: dict[Kind, Tally],
     until_s: float = np.inf,
 ) -> list[str]:
-    """Adds up; returns what was missed and what was wrong, a line each. until_s: faults that go on after that, where the
-    log was cut, need not be found."""
+    """Adds up; returns what was missed and what was wrong, a line each. until_s: faults that go on after that, where
+    the log was cut, need not be found."""
     said = []
     for fault in (fault for fault in faults if fault.kind == Kind.CUT or fault.to_s <= until_s):
         hit = any(_explains(fault, finding) for finding in findings)
