@@ -183,11 +183,15 @@ def disagree(log: Log, rng: np.random.Generator) -> Fault | None:
         return None
     labelled, sign = bool(log.of("/labels")), float(rng.choice([-1.0, 1.0]))
     size = float(rng.uniform(1.25, 3.0) if how == "path" else rng.uniform(7.0, 12.0))
-    for record in log.of("/trajectory", *span):
+    plans = log.of("/trajectory", *span)
+    if how == "speed" and labelled and plans:
+        sign = 1.0 if _speed(plans[0].message) < SPEED_CLASSES_MPS[-1] / 2.0 else -1.0  # where there is room
+        size = float(rng.uniform(4.0, 6.0))
+    for record in plans:
         if how == "path":
             _bend(record.message, sign * size)
         elif labelled:
-            _retarget(record.message, sign * float(rng.uniform(4.0, 6.0)))
+            _retarget(record.message, sign * size)
         else:
             _stretch(record.message, size)
     return Fault(Kind.DISAGREEMENT, *span, f"{how} {sign * size:+.1f}")
@@ -255,14 +259,16 @@ def _stretch(message: Any, along_m: float) -> None:
 
 
 def _retarget(message: Any, change_mps: float) -> None:
-    """Another target speed; away from where there is no room for the change."""
+    """Another target speed, of the nearest class."""
     classes = np.array(SPEED_CLASSES_MPS)
-    speed = float(np.dot(message.probabilities, classes))
-    wanted = speed + change_mps if 0.0 <= speed + change_mps <= classes[-1] else speed - change_mps
     weights = np.zeros(len(classes))
-    weights[int(np.argmin(np.abs(classes - wanted)))] = 1.0
+    weights[int(np.argmin(np.abs(classes - _speed(message) - change_mps)))] = 1.0
     message.probabilities[:] = weights.tolist()
     message.speed_probabilities[:] = weights.tolist()
+
+
+def _speed(message: Any) -> float:
+    return float(np.dot(message.probabilities, SPEED_CLASSES_MPS))
 
 
 def _points(values: Any) -> FloatArray:
