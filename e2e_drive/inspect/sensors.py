@@ -136,8 +136,8 @@ def frozen(scan: Scan) -> list[Finding]:
                 (Photo(names[0], times_s[0] - period_s / 2.0), Photo(names[0], times_s[-1])),
             )
         )  # fmt: skip
-    twice = np.flatnonzero(np.diff(scan.ids) == 0) + 1
-    for indices in groups(np.isin(np.arange(len(scan.ids)), twice), np.arange(len(scan.ids)), 2):
+    again = np.append(False, np.diff(scan.ids) == 0)
+    for indices in groups(again, np.arange(len(again)) * scan.tick_s, 2.0 * scan.tick_s):
         from_s = scan.stamps_s[indices[0]]
         found.append(
             Finding(
