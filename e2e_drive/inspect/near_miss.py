@@ -145,7 +145,7 @@ def _photos(scan: Scan, worst: _Moment) -> tuple[Photo, ...]:
     )
     wanted = ("rear",) if ahead < 0.0 else (("front_left",) if left > 0.0 else ("front_right",))
     names = [name for name in (*wanted, *scan.cameras) if name in scan.pictures]
-    return (Photo(names[0], worst.time_s), Photo(names[0], worst.time_s - 0.5)) if names else ()
+    return (Photo(names[0], worst.time_s - 0.5), Photo(names[0], worst.time_s)) if names else ()
 
 
 def _seen_from_above(worst: _Moment) -> tuple[Outline, ...]:
