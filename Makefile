@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.installed
 SEED   ?= 0
 ARGS   ?=
 
-.PHONY: setup drive world test test-slow oracle soak fuzz stranger golden golden-refresh study scale lint bench figures collect train train-little clean
+.PHONY: setup drive world test test-slow oracle soak fuzz stranger golden golden-refresh inspect-study study scale lint bench figures collect train train-little clean
 
 setup: $(STAMP)
 
@@ -63,6 +63,9 @@ golden-refresh: $(STAMP)
 	    video.enabled=false seed=$(SEED)
 	mkdir -p $(GOLDEN) && cp outputs/golden/drive.mcap $(GOLDEN)/drive.mcap
 	$(MAKE) golden ARGS=refresh=true
+
+inspect-study: $(STAMP)  ## 50 made-up drives with faults put into them: what `inspect` finds of them
+	$(BIN)/e2e-drive bench inspect seed=$(SEED) $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

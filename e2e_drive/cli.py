@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 
@@ -29,6 +30,10 @@ COMMANDS = {
     ),
     "import": ("e2e_drive.apps.import_drive", "a drive of Bench2Drive or nuScenes as a log of ours"),
     "export-log": ("e2e_drive.apps.export_log", "logs as Parquet, as a LeRobot data set or as a Rerun recording"),
+    "inspect": (
+        "e2e_drive.apps.inspect",
+        'what went wrong in recorded drives, asked in plain words: `inspect log=FILE "latency spikes after 10 s"`',
+    ),
     "train": ("e2e_drive.apps.train", "train the network from logs"),
     "export": ("e2e_drive.apps.export", "every stage of a network as .pt2 and ONNX, checked in onnxruntime"),
     "report": ("e2e_drive.apps.report", "one self-contained page on a folder of drives"),
@@ -38,6 +43,7 @@ COMMANDS = {
         "a benchmark: `bench scheduler`, `budget`, `link`, `policies`, `fleet`, ...; writes outputs/bench/NAME.json",
     ),
 }
+_OVERRIDE = re.compile(r"[+~]{0,2}[\w./@]+=")
 _FIRST_WORD = {"bench": "bench", "world": "action"}  # `e2e-drive bench NAME` is `e2e-drive bench bench=NAME`
 # Hydra makes no folders of its own and writes no log files: what a command leaves behind is in its `out` folder.
 _QUIET_HYDRA = (
@@ -66,7 +72,23 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(_complain(f"unknown command {command!r}; known are {known}"))
     if command in _FIRST_WORD and overrides and overrides[0].isidentifier():
         overrides[0] = f"{_FIRST_WORD[command]}={overrides[0]}"
+    if command == "inspect":
+        overrides = _with_words(overrides)
     raise SystemExit(_run_app(command, overrides))
+
+
+def _with_words(arguments: Sequence[str]) -> list[str]:
+    """Plain words, which stand among the overrides without a key, as the override words=..."""
+    bare = [
+        word
+        for before, word in zip(["", *arguments], arguments, strict=False)
+        if not word.startswith("-") and not _OVERRIDE.match(word) and before not in ("--cfg", "-c")
+    ]
+    kept = [word for word in arguments if word not in bare]
+    if not bare:
+        return kept
+    text = " ".join(bare).replace("\\", " ").replace("'", "\\'").replace("${", "$ {")
+    return [f"words='{text}'", *kept]
 
 
 def _run_app(command: str, overrides: list[str]) -> int:

@@ -18,10 +18,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bev import CameraRig
 from e2e_drive.apps.options import build, plain, rig_of, whole_number
 from e2e_drive.errors import UserError
 from e2e_drive.report import machine, versions, write_json
 from planner import model_config_from
+from scheduling import StageGraph
 
 Result = dict[str, Any]
 
@@ -102,14 +104,27 @@ def _world(cfg: DictConfig) -> Result:
 
 def _replay(cfg: DictConfig) -> Result:
     from e2e_drive.bench import replay
+
+    options = build("replay_bench", replay.ReplayBenchConfig, _seeded(cfg, "replay_bench"))
+    return replay.run(options, *_drive_rig_graph(cfg))
+
+
+def _inspect(cfg: DictConfig) -> Result:
+    from e2e_drive.bench import inspect
+
+    options = build("inspect_bench", inspect.InspectBenchConfig, _seeded(cfg, "inspect_bench"))
+    return inspect.run(options, *_drive_rig_graph(cfg), Path(cfg.out) / "inspect")
+
+
+def _drive_rig_graph(cfg: DictConfig) -> tuple[DictConfig, CameraRig, StageGraph]:
+    """The first drive's configuration, the rig, and the stages of the network that drives."""
     from e2e_drive.study import driving_graph
     from planner import DrivingModel
 
     torch.set_num_threads(1)
     rig = rig_of(cfg)
     graph = driving_graph(DrivingModel(model_config_from(plain(cfg.model), rig)))
-    options = build("replay_bench", replay.ReplayBenchConfig, _seeded(cfg, "replay_bench"))
-    return replay.run(options, compose("evaluate", ["experiment=first_drive", *plain(cfg.overrides)]), rig, graph)
+    return compose("evaluate", ["experiment=first_drive", *plain(cfg.overrides)]), rig, graph
 
 
 BENCHMARKS: dict[str, Callable[[DictConfig], Result]] = {
@@ -124,6 +139,7 @@ BENCHMARKS: dict[str, Callable[[DictConfig], Result]] = {
     "drive": _drive,
     "world": _world,
     "replay": _replay,
+    "inspect": _inspect,
 }
 
 

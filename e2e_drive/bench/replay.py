@@ -61,7 +61,11 @@ def run(config: ReplayBenchConfig, drive: DictConfig, rig: CameraRig, graph: Sta
         ticks = list(recording.ticks(pictures=False))
         read_s = time.perf_counter() - began
     else:
-        recording, ticks, read_s = _made_up(drive, rig, graph), made_up_ticks(config.frames, rig, config.seed), 0.0
+        recording, ticks, read_s = (
+            made_up_recording(drive, rig, graph),
+            made_up_ticks(config.frames, rig, config.seed),
+            0.0,
+        )
     rows: list[dict[str, Any]] = []
     outcomes: tuple[Outcome, ...] = ()
     metrics: dict[str, float] = {}
@@ -108,7 +112,8 @@ def made_up_ticks(frames: int, rig: CameraRig, seed: int) -> list[Tick]:
     return ticks
 
 
-def _made_up(drive: DictConfig, rig: CameraRig, graph: StageGraph) -> Recording:
+def made_up_recording(drive: DictConfig, rig: CameraRig, graph: StageGraph) -> Recording:
+    """What `replay_schedules` needs to know of a drive whose ticks are made up."""
     return Recording(Path("made up"), drive, {}, rig, graph, LogEnd(True, 0, None))
 
 

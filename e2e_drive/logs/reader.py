@@ -22,6 +22,7 @@ from e2e_drive.logs import foxglove as fg
 from e2e_drive.logs import labels as lb
 from e2e_drive.logs import messages as m
 from e2e_drive.logs.pictures import image_of
+from e2e_drive.logs.schema import MESSAGES, PACKAGE, message_class
 
 _OF_TOPIC = {
     "/ego": m.ego_of,
@@ -132,7 +133,9 @@ def read_drive(path: Path, topics: frozenset[str] | None = None, from_s: float =
             decode = decoder_of.get(channel.id)
             if decode is None:
                 _check_schema(path, channel, schemas.get(channel.schema_id))
-                decode = decoders.decoder_for(channel.message_encoding, schemas[channel.schema_id])
+                decode = _own_decoder(schemas[channel.schema_id]) or decoders.decoder_for(
+                    channel.message_encoding, schemas[channel.schema_id]
+                )
                 assert decode is not None
                 decoder_of[channel.id] = decode
             message = _decoded(path, channel.topic, record, decode)
@@ -147,6 +150,12 @@ def _check_schema(path: Path, channel: Channel, schema: Schema | None) -> None:
         raise UserError(f"{path}: topic {channel.topic} is not protobuf but {channel.message_encoding!r}")
     if wanted is not None and schema.name != wanted:
         raise UserError(f"{path}: topic {channel.topic} has the schema {schema.name}, which is not known: {wanted} is")
+
+
+def _own_decoder(schema: Schema) -> Callable[[bytes], Any] | None:
+    """Ours by today's table and not by the log's own: what older logs do not hold reads as its default."""
+    package, _, name = schema.name.rpartition(".")
+    return message_class(name).FromString if package == PACKAGE and name in MESSAGES else None
 
 
 def _decoded(path: Path, topic: str, record: Message, decode: Callable[[bytes], Any]) -> Any:

@@ -27,7 +27,7 @@ _TYPES = {
 
 # message -> fields in the order of their numbers; "[]" marks a repeated field, another message's name nests it.
 # A field may be added at the end of a message, never moved, renamed or removed: old logs must stay readable.
-_MESSAGES: dict[str, dict[str, str]] = {
+MESSAGES: dict[str, dict[str, str]] = {
     _POSE: {"x": "double", "y": "double", "yaw": "double"},
     "EgoState": {
         "frame_id": "int64",
@@ -132,7 +132,7 @@ _MESSAGES: dict[str, dict[str, str]] = {
 
 def _build_file() -> FileDescriptorProto:
     file = FileDescriptorProto(name="e2e_drive/drive_log.proto", package=PACKAGE, syntax="proto3")
-    for name, fields in _MESSAGES.items():
+    for name, fields in MESSAGES.items():
         message = file.message_type.add(name=name)
         for number, (field_name, kind) in enumerate(fields.items(), start=1):
             repeated, kind = kind.endswith("[]"), kind.removesuffix("[]")

@@ -113,6 +113,10 @@ class DriveLog:
     def add_metadata(self, name: str, data: Mapping[str, str]) -> None:
         self._writer.add_metadata(name, dict(data))
 
+    def copy(self, topic: str, message: Any, time_s: float) -> None:
+        """A message as it was read from another log."""
+        self._write(topic, message, time_s)
+
     def _write(self, topic: str, message: Any, time_s: float) -> None:
         stamp_ns = round(time_s * 1e9)
         self._writer.write_message(topic, message, log_time=stamp_ns, publish_time=stamp_ns)
