@@ -53,16 +53,19 @@ class HintEmbedding(nn.Module):
 
 class MotionEmbedding(nn.Module):
     """One column of motion (B, 2) -> (B, D). In training it is withheld from a share of the samples (a learned vector
-    takes its place), so that nothing comes to depend on it."""
+    takes its place), so that nothing comes to depend on it; from all of them, and when driving, if the share is 1."""
 
     def __init__(self, width: int, column: int, scale: float, dropout: float) -> None:
         super().__init__()
         self.column, self.scale, self.dropout = column, scale, dropout
-        self.layers = nn.Sequential(nn.Linear(1, width), nn.ReLU(), nn.Linear(width, width))
+        if dropout < 1.0:
+            self.layers = nn.Sequential(nn.Linear(1, width), nn.ReLU(), nn.Linear(width, width))
         self.unknown = nn.Parameter(torch.zeros(width))
 
     def forward(self, motion: Tensor) -> Tensor:
         value = motion[:, self.column : self.column + 1]
+        if self.dropout >= 1.0:
+            return self.unknown.expand(len(value), -1)
         vector = self.layers((value / self.scale).clamp(-1.0, 3.0))
         if self.training and self.dropout > 0:
             withheld = torch.rand(len(value), 1, device=value.device) < self.dropout

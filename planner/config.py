@@ -32,7 +32,8 @@ class ModelConfig:
     trajectory_layers: int = 3
     agents: int = 16  # road users that are followed at once
     dropout: float = 0.05
-    motion_dropout: float = 0.3  # share of training samples from which own motion is withheld
+    motion_dropout: float = 0.3  # share of training samples from which own speed is withheld
+    standing_dropout: float = 1.0  # the same for how long the car has stood; 1: never told, when driving neither
 
     def __post_init__(self) -> None:
         strangers = [name for name in self.light_cameras if name not in self.rig.names]
@@ -41,6 +42,8 @@ class ModelConfig:
         for name in ("dropout", "motion_dropout"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name} must lie in [0, 1), received {getattr(self, name)}")
+        if not 0.0 <= self.standing_dropout <= 1.0:
+            raise ValueError(f"standing_dropout must lie in [0, 1], received {self.standing_dropout}")
         for name in ("encoder_layers", "decision_layers", "trajectory_layers", "agents"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, received {getattr(self, name)}")

@@ -22,14 +22,15 @@ class Decision(nn.Module):
 
     The car's own speed is not among the inputs: a network that sees it learns to keep it, instead of why an expert
     changes it (causal confusion, de Haan et al., arXiv 1905.11979), and drives into the back of a queue. Withholding it
-    from 30 % of the training samples was tried and was not enough. For how long it has stood, it may know: who has
-    waited at a stop sign may go.
+    from 30 % of the training samples was tried and was not enough. For how long it has stood may be told
+    (`standing_dropout` below 1): who has waited at a stop sign may go. But the expert's cars that stand for long all
+    stay, so that a network that knew it stood before a light it called green (0.99) for 6 s until red.
     """
 
-    def __init__(self, width: int, heads: int, layers: int, dropout: float, motion_dropout: float) -> None:
+    def __init__(self, width: int, heads: int, layers: int, dropout: float, standing_dropout: float) -> None:
         super().__init__()
         self.hint = HintEmbedding(width)
-        self.standing = standing_embedding(width, motion_dropout)
+        self.standing = standing_embedding(width, standing_dropout)
         self.queries = nn.Parameter(torch.randn(1, 2, width) * 0.5)
         self.blocks = nn.ModuleList(DecoderBlock(width, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)

@@ -74,7 +74,7 @@ class DrivingModel(nn.Module):
         self.perception_heads = PerceptionHeads(c.fine_channels, HintEmbedding(c.width), light)
         self.depth_completion = DepthCompletion(c.image_channels, c.depth_bins)
         self.world_model = WorldModel(grid, c.width, c.heads, c.dropout, c.fine_channels, c.agents)
-        self.decision = Decision(c.width, c.heads, c.decision_layers, c.dropout, c.motion_dropout)
+        self.decision = Decision(c.width, c.heads, c.decision_layers, c.dropout, c.standing_dropout)
         self.trajectory_decoder = TrajectoryDecoder(
             grid, c.width, c.heads, c.trajectory_layers, c.dropout, c.motion_dropout, c.fine_channels
         )

@@ -47,6 +47,7 @@ CONFIG = ModelConfig(
     decision_layers=1,
     trajectory_layers=1,
     agents=4,
+    standing_dropout=0.3,
 )
 
 
@@ -215,6 +216,16 @@ def test_how_fast_to_go_is_not_decided_by_how_fast_one_goes() -> None:
     faster = batch["motion"] + torch.tensor([[4.0, 0.0]])
     with torch.inference_mode():
         assert torch.equal(model(batch)["speed_logits"], model(batch | {"motion": faster})["speed_logits"])
+
+
+def test_a_network_that_is_never_told_for_how_long_it_stood_does_not_ask() -> None:
+    batch = make_batch(1)
+    longer = batch | {"motion": batch["motion"] + torch.tensor([[0.0, 2.0]])}
+    for share, is_same in ((1.0, True), (0.3, False)):
+        model = make_model(standing_dropout=share)
+        with torch.inference_mode():
+            before, after = model(batch), model(longer)
+        assert all(torch.equal(before[sink], after[sink]) for sink in SINKS) == is_same
 
 
 def test_memory_is_kept_for_half_a_second_and_looked_at_from_where_the_car_is() -> None:
