@@ -35,14 +35,14 @@ class Encoder:
         self._container.mux(self._stream.encode(frame))
 
     def close(self, keep: bool = True) -> None:
-        """Finishes the file and gives it its name; keep=False: leaves it as it is."""
+        """Finishes the file, if there is a picture, and gives it its name; keep=False: leaves it as it is."""
         if self._closed:
             return
         self._closed = True
         if keep:
             self._container.mux(self._stream.encode(None))
         self._container.close()
-        if keep:
+        if keep and self._part.exists():  # made with the first packet
             self._part.replace(self.path)
 
     def __enter__(self) -> Encoder:

@@ -52,6 +52,12 @@ def test_video_plays_and_has_its_name_only_when_whole(tmp_path: Path) -> None:
     assert head.index(b"moov") < head.index(b"mdat")  # a browser can start before it has all of it
 
 
+def test_a_drive_that_ends_before_its_first_picture_leaves_no_video(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "drive.mp4", fps=10):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_moment_that_cannot_be_drawn_stops_the_drive_with_the_reason(tmp_path: Path) -> None:
     video = VideoWriter(tmp_path / "drive.mp4", fps=10)
     video.add(_moment(0, View(bev=np.zeros((1, 2)))))

@@ -71,8 +71,8 @@ def test_coarser_codecs_are_smaller_and_cost_more_quality(tensors):
         for name, array in arrays.items():
             errors = [codec_error(codec, array) for codec in ladder]
             sizes = [len(CODECS[codec].encode(array)) for codec in ladder]
-            # sums over pixels: a few cells near the car are far larger than the rest, and four bits feel it
-            worst = 0.2 if name == "bev_lifted" else 0.15
+            # sums over pixels, and what is remembered of them: a few cells are far larger than the rest
+            worst = 0.2 if name in ("bev_lifted", "bev_memory_next") else 0.15
             assert 0.0 < errors[0] < errors[1] < errors[2] < worst, name
             assert array.nbytes > sizes[0] > sizes[1] > sizes[2], name
             prices = [CODECS[codec].quality_price_s for codec in ladder]
