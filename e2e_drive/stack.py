@@ -12,7 +12,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from bev import CameraRig, SensorFrame
-from e2e_drive.dispatch import DeadlineConfig, Dispatcher, build_dispatcher
+from e2e_drive.dispatch import Dispatcher, build_dispatcher
 from e2e_drive.errors import UserError
 from e2e_drive.study import CostConfig, example_inputs, graph_at_cost
 from planner import (
@@ -27,18 +27,13 @@ from planner import (
 )
 from scheduling import (
     LinkGeometry,
-    LinkModel,
     LinkState,
     ModelVariant,
-    Policy,
     Schedule,
     StageGraph,
     Timeline,
-    VirtualExecutor,
 )
 from scheduling.problem import PayloadBytes
-
-__all__ = ["DeadlineConfig", "DrivingStack", "StepRecord", "build_stack", "weights_folder"]
 
 
 @dataclass(frozen=True)
@@ -76,16 +71,12 @@ class DrivingStack:
     def __init__(
         self,
         model: DrivingModel,
-        link: LinkModel,
-        policy: Policy,
-        executor: VirtualExecutor,
+        dispatcher: Dispatcher,
         controller: Controller,
-        deadline: DeadlineConfig,
-        seed: int = 0,
     ) -> None:
-        """executor: knows the model's stage graph and the computers. seed: of what the policy samples."""
-        self.model, self.executor, self.controller = model, executor, controller
-        self.dispatcher = Dispatcher(link, policy, executor, deadline, seed)
+        """dispatcher: its executor knows the model's stage graph and the computers."""
+        self.model, self.dispatcher, self.controller = model, dispatcher, controller
+        self.executor = dispatcher.executor
         self.last: StepRecord | None = None
         self._stages = {stage.name: stage for stage in model.stages}
         self._first_state = model.first_state()
@@ -143,12 +134,8 @@ def build_stack(cfg: DictConfig, rig: CameraRig, frame_period_s: float) -> Drivi
     dispatcher = build_dispatcher(cfg, (ModelVariant(str(cfg.weights), graph_at_cost(model, costs)),), frame_period_s)
     return DrivingStack(
         model=prepare_for_inference(model, example_inputs(model)),
-        link=dispatcher.link,
-        policy=dispatcher.policy,
-        executor=dispatcher.executor,
+        dispatcher=dispatcher,
         controller=Controller(),
-        deadline=dispatcher.deadline,
-        seed=int(cfg.seed),
     )
 
 

@@ -14,6 +14,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,7 @@ def drives_of(benchmark: Benchmark, out: Path, overrides: Sequence[str], weights
         raise UserError(f"benchmark.ids: {unknown} are not in {file}; it has {list(towns)}")
     axes = ((swept[key],) if key in swept else values for key, values in benchmark.sweep.items())
     settings = list(itertools.product(*axes))
+    sha256_of = cache(lambda name: file_sha256(weights_folder(name) / WEIGHTS_FILE))
     drives = []
     for seed, name, setting in itertools.product(benchmark.seeds, wanted, settings):
         mine = (
@@ -126,17 +128,11 @@ def drives_of(benchmark: Benchmark, out: Path, overrides: Sequence[str], weights
         folder = out.joinpath(*(re.sub(r"[^\w.,=-]+", "_", value) for value in setting), f"{name}-seed{seed}")
         title = ", ".join((*setting, name, f"seed {seed}"))
         words = (*kept, *mine)
-        sha256 = _sha256_of_weights(words, weights)
+        chosen = {_key(word): word.partition("=")[2] for word in words}
+        sha256 = "" if chosen.get("driver") == "expert" else sha256_of(chosen.get("weights", weights))
         job = Job(title, folder.absolute(), words, Path.cwd(), sha256, benchmark.attempts)
         drives.append(Drive(job, setting))
     return drives
-
-
-def _sha256_of_weights(words: Sequence[str], usual: str) -> str:
-    chosen = {_key(word): word.partition("=")[2] for word in words}
-    if chosen.get("driver") == "expert":
-        return ""
-    return file_sha256(weights_folder(chosen.get("weights", usual)) / WEIGHTS_FILE)
 
 
 def _key(word: str) -> str:

@@ -31,12 +31,12 @@ from e2e_drive.apps.benchmark import Benchmark, routes_file, run_benchmark
 from e2e_drive.apps.drivers import Driver, ExpertDriver, StackDriver
 from e2e_drive.apps.motion import MotionRecorder
 from e2e_drive.apps.options import build, plain, rig_of, whole_number, world_of
-from e2e_drive.apps.recorder import LOG, TIMELINE, VIDEO, Recorder, Scene, Surroundings
+from e2e_drive.apps.recorder import Recorder, Scene, Surroundings
 from e2e_drive.errors import EXIT_INTERRUPTED, EXIT_WORLD_DIED, UserError
-from e2e_drive.launch.job import RESULTS, RUN
 from e2e_drive.logs.about import file_sha256, git_revision
 from e2e_drive.logs.pictures import CODINGS
 from e2e_drive.report import machine, print_drive, versions, write_json, write_text
+from e2e_drive.report.files import LOG, RESULTS, RUN, TIMELINE, VIDEO
 from e2e_drive.scores import RULES, Motion, RouteRecord, results_json, results_text
 from e2e_drive.scores.bench2drive import JUNCTION_PASSED_M, figures
 from e2e_drive.stack import DrivingStack, build_stack, weights_folder

@@ -10,13 +10,13 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from e2e_drive.apps.options import plain, rig_of, whole_number
-from e2e_drive.apps.recorder import LOG
 from e2e_drive.errors import UserError
 from e2e_drive.exchange import ForeignDrive, View, own_views, views_of_rig, write_log
 from e2e_drive.exchange.bench2drive import open_bench2drive
 from e2e_drive.exchange.nuscenes import open_nuscenes
 from e2e_drive.logs.about import git_revision
 from e2e_drive.logs.pictures import JPEG, PNG
+from e2e_drive.report.files import LOG
 
 # of our configuration: what replay takes over when it is given nothing else
 _OF_A_DRIVE = ("soc", "edge", "cloud", "link", "scheduler", "deadline", "seed", "weights", "threads")

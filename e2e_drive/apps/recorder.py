@@ -16,11 +16,11 @@ from e2e_drive.apps.drivers import Driver
 from e2e_drive.logs import DriveLog, EgoTruth, InfractionNote, RoadUser
 from e2e_drive.logs.about import GRAPH, graph_record
 from e2e_drive.report import Moment, Tally, VideoWriter, View
+from e2e_drive.report.files import LOG, TIMELINE, VIDEO
 from planner import Control
 from planner.control import path_from_here
 from scheduling import Schedule, StageGraph, Timeline, write_perfetto
 
-LOG, VIDEO, TIMELINE = "drive.mcap", "drive.mp4", "timeline.json"
 _SPARKLINE_FRAMES = 100  # 10 s of camera frames
 
 

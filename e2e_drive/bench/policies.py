@@ -44,8 +44,8 @@ from tqdm import tqdm
 
 from e2e_drive import config_dir
 from e2e_drive.bench import figures
+from e2e_drive.dispatch import DeadlineConfig
 from e2e_drive.errors import UserError
-from e2e_drive.stack import DeadlineConfig
 from e2e_drive.study import study_graph
 from scheduling.budget import ComputeBudget
 from scheduling.link import DRIVES, drive_geometry

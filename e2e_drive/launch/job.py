@@ -18,9 +18,9 @@ from typing import Any
 from carla_bridge.process import our_environment
 from e2e_drive.errors import EXIT_INTERRUPTED, EXIT_WORLD_DIED
 from e2e_drive.orphans import PARENT
-from e2e_drive.report.files import write_json
+from e2e_drive.report.files import RESULTS, RUN, write_json
 
-JOB, RESULTS, RUN, STDERR, RETRIES = "job.json", "results.json", "run.json", "stderr.txt", "retries.json"
+JOB, STDERR, RETRIES = "job.json", "stderr.txt", "retries.json"
 _ASKED_TO_END = (-signal.SIGTERM, -signal.SIGINT)
 
 _running: set[subprocess.Popen[bytes]] = set()

@@ -14,9 +14,9 @@ import numpy as np
 from bev import FloatArray
 from e2e_drive.errors import UserError
 from e2e_drive.logs import read_drive
+from e2e_drive.report.files import LOG, RESULTS, RUN
 from e2e_drive.report.tally import placement_of
 
-RESULTS, RUN, LOG, VIDEO = "results.json", "run.json", "drive.mcap", "drive.mp4"
 _TOPICS = frozenset({"/timeline", "/schedule", "/truth", "/link", "/infraction"})
 _UNKNOWN = "unknown"
 _AFTER = re.compile(r" at \(x=([-\d.]+), y=([-\d.]+)\) after ([\d.]+) s$")

@@ -9,6 +9,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+# of a drive's folder
+RESULTS, RUN = "results.json", "run.json"
+LOG, VIDEO, TIMELINE = "drive.mcap", "drive.mp4", "timeline.json"
+
 PACKAGES = ("e2e-drive", "torch", "numpy", "numba", "carla", "timm", "opencv-python", "av", "mcap", "hydra-core")
 
 

@@ -17,13 +17,13 @@ from urllib.parse import quote
 from e2e_drive.report.cells import mean, number, table, word
 from e2e_drive.report.charts import PLACE_COLOURS, latency_curves, legend, place_map, score_by_link
 from e2e_drive.report.clips import cut_clip
-from e2e_drive.report.drives import LOG, RESULTS, VIDEO, DriveData, Mishap
-from e2e_drive.report.files import write_text
+from e2e_drive.report.drives import DriveData, Mishap
+from e2e_drive.report.files import LOG, RESULTS, TIMELINE, VIDEO, write_text
 from e2e_drive.report.groups import Group, group_drives, what_differs
 from e2e_drive.report.matrix import matrices
 from e2e_drive.report.matrix_section import matrix_section
 
-_FILES = {RESULTS: "results", LOG: "log", "timeline.json": "timeline", VIDEO: "video"}
+_FILES = {RESULTS: "results", LOG: "log", TIMELINE: "timeline", VIDEO: "video"}
 _HEADS = {"policy": "policy", "link": "link", "soc": "SoC", "weights": "weights"}  # of a setting's fields
 _HERE = Path(__file__).resolve().parent
 

@@ -77,7 +77,6 @@ def test_rerun_holds_pictures_boxes_path_and_time(log: Path, tmp_path: Path) -> 
     assert "red_light" in found["/infractions", "TextLog:text"][0][1][0]
 
 
-@pytest.mark.skipif(not SHIPPED.is_file(), reason="no log ships yet")
 def test_the_shipped_log_renders(tmp_path: Path) -> None:
     recording, out = open_recording(SHIPPED), tmp_path / "drive.rrd"
     assert write_rerun(recording, out) > 0

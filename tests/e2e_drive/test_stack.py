@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from stack_cases import NEAR, make_frame, make_stack, random_weights
 
+from e2e_drive.dispatch import DeadlineConfig
 from e2e_drive.errors import UserError
-from e2e_drive.stack import DeadlineConfig, StepRecord, weights_folder
+from e2e_drive.stack import StepRecord, weights_folder
 from planner import network_inputs
 from scheduling import LinkGeometry, Place
 
