@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numba
 
 from scheduling import rows
-from scheduling.compiled import GraphArrays
+from scheduling.compiled import GraphArrays, Ints
 from scheduling.problem import Floats
 from scheduling.solver import (
     BYTES,
@@ -105,6 +105,29 @@ def tails(
             rows.shift(after[i, tier], row, quickest[i, tier])
 
 
+@numba.njit(cache=True, nogil=True, inline="always")
+def tail_row(g: GraphArrays, way: Floats, tiers: int, tier: Ints, seconds: Floats, tail: Floats, i: int) -> None:
+    """Fills tail[i] (M,): least seconds from the end of a stage until the sinks are on the car: over the fastest ways
+    to its readers, and through the next stage on the same computer, which serves one at a time in list order. tier:
+    of it and of all behind it; seconds: of each stage there."""
+    row, k = tail[i], tier[i]
+    rows.fill(row, 0.0)
+    for j in range(i + 1, g.n_critical):
+        if tier[j] == k:
+            rows.shift(row, tail[j], seconds[j])
+            break
+    for x in range(g.output_pointer[i], g.output_pointer[i + 1]):
+        t = g.output_tensor[x]
+        if g.is_sink[t] and k != CAR:
+            rows.raise_to(row, way[t, k * tiers + CAR])
+        for r in range(g.reader_pointer[t], g.reader_pointer[t + 1]):
+            j = g.reader[r]
+            if tier[j] == k:
+                rows.raise_to_shifted(row, tail[j], seconds[j])
+            else:
+                rows.raise_to_sum(row, way[t, k * tiers + tier[j]], tail[j], seconds[j])
+
+
 class Clock(NamedTuple):
     """The numbers behind the latency part of the objective. Times are seconds after capture."""
 
@@ -126,18 +149,37 @@ def clock_of(s: Situation, w: Weights) -> Clock:
 
 
 @numba.njit(cache=True, nogil=True)
-def capped_cost(clock: Clock, bound: Floats, held: Floats, remote: bool, scratch: Floats) -> float:
+def capped_cost(clock: Clock, bound: Floats, held: Floats, remote: bool, slack_s: float, scratch: Floats) -> float:
     """Least of what the objective asks for time and for the fallback when answers cannot be there before `bound` and,
     in a remote schedule, the car has worked for the main run until `held`. Cut off at the fallback's end: an answer
-    is there then."""
+    is there then. slack_s: by how much answers may yet be earlier than `bound`, which is paid for by `slope`."""
     mean, late, start_s, end_s, deadline_s, slope, penalty_s = clock
     if remote:
         for m in range(bound.size):
             x = end_s if held[m] > start_s else min(bound[m], end_s)
-            falls = penalty_s if held[m] > start_s or bound[m] > end_s else 0.0
+            falls = penalty_s if held[m] > start_s or bound[m] - slack_s > end_s else 0.0
             scratch[m] = mean * x + late * max(0.0, x - deadline_s) + slope * max(0.0, x - start_s) + falls
     else:
         for m in range(bound.size):
             x = min(bound[m], end_s)
             scratch[m] = mean * x + late * max(0.0, x - deadline_s)
+    return rows.fold(scratch) / bound.size
+
+
+@numba.njit(cache=True, nogil=True)
+def fill_slopes(clock: Clock, bound: Floats, remote: bool, slack_s: float, slopes: Floats) -> None:
+    """What a second more than `bound` costs at least in each future, up to the fallback's end, and what up to slack_s
+    less can save at most, a second: up to there the cost of time is convex."""
+    mean, late, start_s, end_s, deadline_s, slope, _ = clock
+    energy = slope if remote else 0.0
+    for m in range(bound.size):
+        x = min(bound[m], end_s)
+        steep = mean + (late if x >= deadline_s else 0.0) + (energy if x >= start_s else 0.0)
+        slopes[m] = steep if bound[m] - slack_s < end_s else 0.0
+
+
+@numba.njit(cache=True, nogil=True)
+def steepness(clock: Clock, bound: Floats, remote: bool, slack_s: float, scratch: Floats) -> float:
+    """Mean of the slopes."""
+    fill_slopes(clock, bound, remote, slack_s, scratch)
     return rows.fold(scratch) / bound.size

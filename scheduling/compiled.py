@@ -92,6 +92,7 @@ class CompiledGraph:
         self.arrays = self._arrays(options)
         self.memory, self.working = self._memory()
         self._alone: dict[tuple[float, ...], tuple[Floats, Floats, tuple[Floats, float]]] = {}
+        self._slowed: dict[tuple[tuple[float, float], ...], tuple[Floats, Floats, tuple[Floats, float]]] = {}
         self._leaders = self._follow()
 
     def _arrays(self, options: Sequence[Sequence[str]]) -> GraphArrays:
@@ -247,9 +248,14 @@ class CompiledGraph:
 
     def seconds(self, states: Sequence[BudgetState]) -> tuple[Floats, Floats, tuple[Floats, float]]:
         """As `alone`, slowed by what other tenants take."""
-        alone_s, joules, bundle = self.alone(tuple([state.clock for state in states]))
-        slow = np.array([1.0 / (1.0 - states[tier].share_taken) for tier, _ in self.choices])
-        return alone_s * slow, joules, bundle
+        key = tuple([(state.clock, state.share_taken) for state in states])
+        if key not in self._slowed:
+            if len(self._slowed) > 64:
+                self._slowed.clear()
+            alone_s, joules, bundle = self.alone(tuple([state.clock for state in states]))
+            slow = np.array([1.0 / (1.0 - states[tier].share_taken) for tier, _ in self.choices])
+            self._slowed[key] = alone_s * slow, joules, bundle
+        return self._slowed[key]
 
     def seen_bytes(self, payload_bytes: PayloadBytes) -> list[tuple[int, float]]:
         """(option number, payload) of everything that was last seen and means something here."""

@@ -2,13 +2,8 @@
 
 With the tiers fixed it is known which step of the recursion sends which tensor over which hop. What is left to decide
 are the *branches*: the codec of each tensor when it first leaves, and the precision of each stage, where there is more
-than one that could be best. Every level of the search takes one branch and then walks on, for all futures at once, to
-the next; `LOWER` says when the answer can be there at the earliest.
-
-Beside that there is a bound that costs a comparison: every codec of a tensor that goes up before the stage that waits
-longest for the uplink has a *reduced cost*, its price plus what its extra bytes cost if the uplink is what everything
-waits for. Extra bytes delay every future by at least min(bytes x seconds a byte, headroom / tensors): the headroom up
-to where the fallback answers anyway is shared out among the tensors, so that their sum never claims more than there is.
+than one that could be best (`scheduling.narrowing`). Every level of the search takes one branch and then walks on, for
+all futures at once, to the next; `LOWER` says when the answer can be there at the earliest.
 """
 
 from __future__ import annotations
@@ -17,8 +12,22 @@ import numba
 import numpy as np
 
 from scheduling import rows
-from scheduling.bounds import Clock, capped_cost
+from scheduling.bounds import Clock, capped_cost, steepness, tail_row
 from scheduling.compiled import CHOOSE, DELIVER, FETCH, RUN, GraphArrays, Ints
+from scheduling.narrowing import (
+    ROUNDING,
+    are_stale,
+    dearest_second,
+    drop_dear,
+    drop_dominated,
+    reduce_costs,
+    stage_cost,
+    take_references,
+    take_slowest,
+    uplink_stage,
+    useful_choices,
+    worth,
+)
 from scheduling.problem import Floats
 from scheduling.solver import (
     BYTES,
@@ -28,7 +37,6 @@ from scheduling.solver import (
     ENCODE,
     PRICE,
     UP_FREE,
-    UP_S,
     ZERO,
     Situation,
     Tracks,
@@ -40,90 +48,32 @@ from scheduling.solver import (
 )
 from scheduling.workspace import HELD, LOWER, READY, ROWS, Refining
 
-ROUNDING = 1.0 - 1e-12  # bounds are summed in another order than objectives: allow for the last bits
 STAYS, LEAVES, FOLLOWS, ARRIVED = 0, 1, 2, 3  # what a fetching step finds: see `lay_out`
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def useful_choices(g: GraphArrays, s: Situation, tier: Ints, choices: Ints) -> None:
-    """Precisions at each stage's tier that no other one there equals or betters in every respect."""
-    for i in range(g.n_critical):
-        count = 0
-        for c in range(g.choice_tier.size):
-            if g.choice_tier[c] != tier[i] or s.memory[i, c] + s.working[i, c] > s.memory_limit[tier[i]]:
-                continue
-            useful = True
-            for x in range(g.choice_tier.size):
-                if x == c or g.choice_tier[x] != tier[i]:
-                    continue
-                no_worse = (
-                    s.stage_s[i, x] <= s.stage_s[i, c]
-                    and s.stage_price[i, x] <= s.stage_price[i, c]
-                    and s.stage_j[i, x] <= s.stage_j[i, c]
-                    and s.memory[i, x] <= s.memory[i, c]
-                    and s.working[i, x] <= s.working[i, c]
-                )
-                better = (
-                    s.stage_s[i, x] < s.stage_s[i, c]
-                    or s.stage_price[i, x] < s.stage_price[i, c]
-                    or s.stage_j[i, x] < s.stage_j[i, c]
-                    or s.memory[i, x] < s.memory[i, c]
-                    or s.working[i, x] < s.working[i, c]
-                )
-                useful = useful and not (no_worse and (better or x < c))
-            if useful:
-                choices[i, count] = c
-                count += 1
-        choices[i, count] = -1
+def least_worth(
+    g: GraphArrays, s: Situation, w: Weights, a: Refining, begin: int, branches: int, steep: float
+) -> float:
+    """Of the precisions that are still to be chosen, from a branch on."""
+    total = 0.0
+    for b in range(begin, branches):
+        if g.step_kind[a.branch[b]] == CHOOSE:
+            i, x, least = g.step_position[a.branch[b]], 0, np.inf
+            while a.choices[i, x] >= 0:
+                least = min(least, worth(s, w, i, a.choices[i, x], a.reference[i], steep))
+                x += 1
+            total += least
+    return total
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def reduce_costs(g: GraphArrays, s: Situation, w: Weights, tier: Ints, stage: int, base: Floats, a: Refining) -> None:
-    """Reduced cost of every codec option, and the options of each tensor sorted by it. base: when the answer can be
-    there at the earliest because of what must go up before `stage` (-1: nothing must)."""
-    competing = 0
-    for t in range(g.producer.size):
-        a.goes_up[t] = 0
-        maker = g.producer[t]
-        if stage < 0 or (s.home[t] if maker < 0 else tier[maker]) != CAR:
-            continue
-        for r in range(g.reader_pointer[t], g.reader_pointer[t + 1]):
-            if tier[g.reader[r]] != CAR:
-                a.goes_up[t] = 1 if g.reader[r] <= stage else 0
-                break
-        if a.goes_up[t] and g.option_pointer[t + 1] - g.option_pointer[t] > 1:
-            competing += 1
-    rows.headroom(a.headroom, base, s.fallback_start_s + s.fallback_s, 1.0 / max(competing, 1))
-    for t in range(g.producer.size):
-        begin, end = g.option_pointer[t], g.option_pointer[t + 1]
-        least, shift = s.options[begin, BYTES], 0
-        for o in range(begin, end):
-            least = min(least, s.options[o, BYTES])
-        if t > 0 and begin - g.option_pointer[t - 1] == end - begin and a.goes_up[t] == a.goes_up[t - 1]:
-            shift = end - begin  # the tensor before may be as large: cameras are
-            for o in range(begin, end):
-                if s.options[o, BYTES] != s.options[o - shift, BYTES]:
-                    shift = 0
-                    break
-        for o in range(begin, end):
-            cost = s.options[o, PRICE]
-            if shift > 0:
-                cost += a.reduced_cost[o - shift] - s.options[o - shift, PRICE]
-            elif a.goes_up[t] and s.options[o, BYTES] > least:
-                extra = s.options[o, BYTES] - least
-                cost += w.mean * rows.mean_limited(s.air[UP_S], extra, a.headroom, a.scratch)
-            a.reduced_cost[o] = cost
-            x = o  # insertion sort
-            while x > begin and a.reduced_cost[a.order[x - 1]] > cost:
-                a.order[x] = a.order[x - 1]
-                x -= 1
-            a.order[x] = o
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def lay_out(g: GraphArrays, s: Situation, w: Weights, tier: Ints, a: Refining) -> tuple[int, float, float]:
+def lay_out(
+    g: GraphArrays, s: Situation, w: Weights, tier: Ints, steep: float, a: Refining
+) -> tuple[int, float, float]:
     """What each step does under this placement, which of them branch, and what is left to pay from each branch on.
-    Decisions without alternative are taken at once: returns (branches, their price, their reduced price)."""
+    Decisions without alternative are taken at once: returns (branches, their price, their reduced price). steep: what
+    a second less is worth at most where the reduced prices stand."""
     a.arrived[:] = 0
     a.left[:] = 0
     branches, price, reduced = 0, 0.0, 0.0
@@ -139,7 +89,7 @@ def lay_out(g: GraphArrays, s: Situation, w: Weights, tier: Ints, a: Refining) -
             else:
                 c = a.choices[i, 0]
                 a.now[i] = c
-                more = s.stage_price[i, c] + w.per_joule * s.bundle_j[i, c]
+                more = stage_cost(s, w, i, c)
                 price, reduced = price + more, reduced + more
         elif kind != RUN:
             maker = g.producer[t]
@@ -155,9 +105,9 @@ def lay_out(g: GraphArrays, s: Situation, w: Weights, tier: Ints, a: Refining) -
             a.arrived[t, target] = 1
             if not a.left[t]:
                 a.left[t] = 1
-                first = g.option_pointer[t]
+                first = a.order[g.option_pointer[t]]
                 a.now_option[t] = first
-                if g.option_pointer[t + 1] - first > 1:
+                if a.kept[t] > 1:
                     this[3] = LEAVES
                     a.branch[branches] = step
                     branches += 1
@@ -167,22 +117,25 @@ def lay_out(g: GraphArrays, s: Situation, w: Weights, tier: Ints, a: Refining) -
         if not a.left[t]:
             a.now_option[t] = -1
     a.branch[branches] = g.step_kind.size
-    a.rest_price[branches] = a.rest_reduced[branches] = 0.0
+    a.rest_price[branches] = a.rest_reduced[branches] = a.rest_codecs[branches] = a.slack[branches] = 0.0
     for b in range(branches - 1, -1, -1):
         step = a.branch[b]
-        least, least_reduced = np.inf, np.inf
+        least, least_reduced, slack, codec = np.inf, np.inf, 0.0, 0.0
         if g.step_kind[step] == CHOOSE:
             i, x = g.step_position[step], 0
             while a.choices[i, x] >= 0:
                 c = a.choices[i, x]
-                least = min(least, s.stage_price[i, c] + w.per_joule * s.bundle_j[i, c])
+                least = min(least, stage_cost(s, w, i, c))
+                least_reduced = min(least_reduced, worth(s, w, i, c, a.reference[i], steep))
+                slack = max(slack, a.reference[i] - s.stage_s[i, c])
                 x += 1
-            least_reduced = least
         else:
             t = g.step_tensor[step]
-            for o in range(g.option_pointer[t], g.option_pointer[t + 1]):
-                least = min(least, s.options[o, PRICE])
+            for x in range(g.option_pointer[t], g.option_pointer[t] + a.kept[t]):
+                least = min(least, s.options[a.order[x], PRICE])
             least_reduced = a.reduced_cost[a.order[g.option_pointer[t]]]
+            codec = least
+        a.slack[b], a.rest_codecs[b] = a.slack[b + 1] + slack, a.rest_codecs[b + 1] + codec
         a.rest_price[b] = a.rest_price[b + 1] + least
         a.rest_reduced[b] = a.rest_reduced[b + 1] + least_reduced
     return branches, price, reduced
@@ -190,8 +143,7 @@ def lay_out(g: GraphArrays, s: Situation, w: Weights, tier: Ints, a: Refining) -
 
 @numba.njit(cache=True, nogil=True)
 def walk_on(
-    options: Floats, air: Floats, stage_s: Floats, tail: Floats, a: Refining, k: Tracks, level: Floats, begin: int,
-    end: int,
+    options: Floats, air: Floats, stage_s: Floats, a: Refining, k: Tracks, level: Floats, begin: int, end: int,
 ) -> None:  # fmt: skip
     """Steps begin..end of the recursion, in place in the rows of one level. The same as `solver.walk`, laid out."""
     lower, ready = level[LOWER], level[READY]
@@ -206,7 +158,7 @@ def walk_on(
             rows.copy(k.made[i], level[target])
             if target == CAR:
                 rows.raise_to(level[HELD], level[CAR])
-            rows.raise_to_sum(lower, k.made[i], tail[i], 0.0)
+            rows.raise_to_sum(lower, k.made[i], a.tail[i], 0.0)
             if step + 1 < a.steps.shape[0] and a.steps[step + 1, 0] == DELIVER:
                 rows.fill(ready, 0.0)
             continue
@@ -222,34 +174,90 @@ def walk_on(
                     k.made[maker], a.steps[step, 4] != 0, k.up_end[t], level[UP_FREE], level[DOWN_FREE], there,
                 )  # fmt: skip
                 if kind == FETCH:
-                    rows.raise_to_sum(lower, there, tail[i], stage_s[i, a.now[i]])
+                    rows.raise_to_sum(lower, there, a.tail[i], stage_s[i, a.now[i]])
             rows.raise_to(ready, there)
         if kind == DELIVER:
             rows.raise_to(lower, ready)
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def refine(
-    g: GraphArrays, s: Situation, w: Weights, a: Refining, k: Tracks, clock: Clock, tier: Ints, tail: Floats,
-    stage: int, base: Floats, lower: Floats, held: Floats, fixed: float, is_remote: bool, choice: Ints, option: Ints,
-    best: float, best_mean: float, max_nodes: int,
-) -> tuple[float, float, float, int]:  # fmt: skip
-    """Best schedule of one placement with an objective below `best`: as `search.search`.
-
-    tail (position, M): least seconds from the end of each stage until the sinks are on the car. base, stage: see
-    `search.uplink_row`. lower: when the answer can be there at the earliest. held: until when the car works for it at
-    least. fixed: price of the placement itself.
-    """
-    if stage >= 0 and is_remote:
-        rows.raise_where_above(base, held, clock.start_s, clock.end_s)  # lost: the fallback answers, codecs or not
-    useful_choices(g, s, tier, a.choices)
-    reduce_costs(g, s, w, tier, stage, base, a)
-    branches, sure, sure_reduced = lay_out(g, s, w, tier, a)
+def set_out(
+    g: GraphArrays, s: Situation, w: Weights, a: Refining, clock: Clock, tier: Ints, stage: int, steep: float,
+    fixed: float, is_remote: bool,
+) -> int:  # fmt: skip
+    """The first level, from the choices and options that are left: prices and bound. Returns the number of branches."""
+    branches, sure, sure_reduced = lay_out(g, s, w, tier, steep, a)
     a.price[0] = fixed + sure
     a.reduced[0] = fixed + sure_reduced
     if stage >= 0:
-        a.reduced[0] += capped_cost(clock, base, s.air[ZERO], is_remote, a.scratch)
+        a.reduced[0] += capped_cost(clock, a.base, s.air[ZERO], is_remote, a.slack[0], a.scratch)
     a.bound[0] = max(a.price[0] + a.rest_price[0], a.reduced[0] + a.rest_reduced[0])
+    return branches
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def relax(
+    g: GraphArrays, s: Situation, w: Weights, a: Refining, clock: Clock, tier: Ints, way: Floats, favourite: Ints,
+    typical_up: float, lower: Floats, held: Floats, fixed: float, is_remote: bool,
+) -> tuple[int, float, int]:  # fmt: skip
+    """References, what follows from them, and the first level. Returns (stage that waits longest for the uplink, slope
+    where it stands, branches)."""
+    slack = take_references(g, s, w, steepness(clock, lower, is_remote, 0.0, a.scratch), a)
+    for i in range(g.n_critical - 1, -1, -1):
+        tail_row(g, way, s.memory_limit.size, tier, a.reference, a.tail, i)
+    stage, steep = uplink_stage(g, s, tier, favourite, typical_up, a), 0.0
+    if stage >= 0:
+        if is_remote:  # lost: the fallback answers, codecs or not
+            rows.raise_where_above(a.base, held, clock.start_s, clock.end_s)
+        steep = steepness(clock, a.base, is_remote, slack, a.scratch)
+    reduce_costs(g, s, clock, tier, stage, is_remote, a)
+    return stage, steep, set_out(g, s, w, a, clock, tier, stage, steep, fixed, is_remote)
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def start_rows(s: Situation, a: Refining, stage: int, lower: Floats, held: Floats) -> None:
+    """The first level's state before anything happens."""
+    first = a.state[0]
+    for r in range(5):
+        rows.copy(first[r], s.air[r])
+    rows.copy(first[LOWER], lower)
+    if stage >= 0:
+        rows.raise_to(first[LOWER], a.base)
+    rows.copy(first[HELD], held)
+    rows.fill(first[READY], 0.0)
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def refine(
+    g: GraphArrays, s: Situation, w: Weights, a: Refining, k: Tracks, clock: Clock, tier: Ints, way: Floats,
+    favourite: Ints, typical_up: float, lower: Floats, held: Floats, fixed: float, is_remote: bool, choice: Ints,
+    option: Ints, best: float, best_mean: float, max_nodes: int,
+) -> tuple[float, float, float, int]:  # fmt: skip
+    """Best schedule of one placement with an objective below `best`: as `search.search`.
+
+    way: see `bounds.fastest_ways`. favourite, typical_up: see `search.strands`. lower: when the answer can be there at
+    the earliest. held: until when the car works for it at least. fixed: price of the placement itself.
+    """
+    useful_choices(g, s, tier, a.choices)
+    for t in range(g.producer.size):
+        a.kept[t] = g.option_pointer[t + 1] - g.option_pointer[t]
+    stage, steep_base, branches = relax(
+        g, s, w, a, clock, tier, way, favourite, typical_up, lower, held, fixed, is_remote
+    )
+    if branches and a.bound[0] * ROUNDING < best:
+        spare = best / ROUNDING - a.reduced[0] - a.rest_reduced[0]
+        dropped = drop_dear(g, s, w, steep_base, spare, a)
+        take_slowest(g, s, a)
+        start_rows(s, a, stage, lower, held)
+        walk_on(a.slow, s.air, s.stage_s, a, k, a.state[0], 0, a.steps.shape[0])
+        second = dearest_second(s, w, a.state[0, READY], a.state[0, CAR], held, is_remote)
+        dropped = drop_dominated(g, s, w, tier, second, a) or dropped
+        if are_stale(g, s, a):
+            stage, steep_base, branches = relax(
+                g, s, w, a, clock, tier, way, favourite, typical_up, lower, held, fixed, is_remote
+            )
+        elif dropped:
+            branches = set_out(g, s, w, a, clock, tier, stage, steep_base, fixed, is_remote)
     nodes, level, unexplored = 1, -1, np.inf
     if a.bound[0] * ROUNDING < best:
         a.joules[0] = s.loose_j
@@ -262,13 +270,8 @@ def refine(
         fits = a.joules[0] <= s.joule_limit
         for x in range(s.memory_limit.size):
             fits = fits and a.memory[0, x] <= s.memory_limit[x]
-        first = a.state[0]
-        for r in range(5):
-            rows.copy(first[r], s.air[r])
-        rows.copy(first[LOWER], lower)
-        rows.copy(first[HELD], held)
-        rows.fill(first[READY], 0.0)
-        walk_on(s.options, s.air, s.stage_s, tail, a, k, first, 0, a.branch[0])
+        start_rows(s, a, stage, lower, held)
+        walk_on(s.options, s.air, s.stage_s, a, k, a.state[0], 0, a.branch[0])
         level = 0 if fits else -1
         a.turn[0] = 0
     while level >= 0:
@@ -284,7 +287,7 @@ def refine(
         a.turn[level] += 1
         i, t = g.step_position[step], g.step_tensor[step]
         is_choice = g.step_kind[step] == CHOOSE
-        over = a.choices[i, number] < 0 if is_choice else number >= g.option_pointer[t + 1] - g.option_pointer[t]
+        over = a.choices[i, number] < 0 if is_choice else number >= a.kept[t]
         if over or a.bound[level] * ROUNDING >= best:  # the best may have improved since
             level -= 1
             continue
@@ -293,8 +296,8 @@ def refine(
             a.memory[below, x] = a.memory[level, x]
         if is_choice:
             c = a.choices[i, number]
-            more = s.stage_price[i, c] + w.per_joule * s.bundle_j[i, c]
-            a.price[below], a.reduced[below] = a.price[level] + more, a.reduced[level] + more
+            a.price[below] = a.price[level] + stage_cost(s, w, i, c)
+            a.reduced[below] = a.reduced[level] + worth(s, w, i, c, a.reference[i], steep_base)
             a.joules[below] += s.bundle_j[i, c]
             a.memory[below, tier[i]] += s.bundle_memory[i, c]
             if a.joules[below] > s.joule_limit or a.memory[below, tier[i]] > s.memory_limit[tier[i]]:
@@ -315,13 +318,19 @@ def refine(
         state = a.state[below]
         for r in range(ROWS):
             rows.copy(state[r], a.state[level, r])
+        if is_choice:  # what was found with the reference in the way
+            rows.shift(state[LOWER], state[LOWER], -max(0.0, a.reference[i] - s.stage_s[i, a.now[i]]))
         # The branch itself, then, if there is hope, the steps up to the next one.
         until = step if is_choice else step + 1
         for _ in range(2):
-            walk_on(s.options, s.air, s.stage_s, tail, a, k, state, step, until)
+            walk_on(s.options, s.air, s.stage_s, a, k, state, step, until)
             if until > step:
-                cost = capped_cost(clock, state[LOWER], state[HELD], is_remote, a.scratch)
-                least = max(least, a.price[below] + a.rest_price[below] + cost)
+                slack_s, rest = a.slack[below], a.rest_price[below]
+                cost = capped_cost(clock, state[LOWER], state[HELD], is_remote, slack_s, a.scratch)
+                if slack_s > 0.0:
+                    steep = steepness(clock, state[LOWER], is_remote, slack_s, a.scratch)
+                    rest = a.rest_codecs[below] + least_worth(g, s, w, a, below, branches, steep)
+                least = max(least, a.price[below] + rest + cost)
             step, until = until, a.branch[below]
             if least * ROUNDING >= best:
                 break

@@ -55,6 +55,12 @@ def add(target: Floats, other: Floats) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
+def subtract(target: Floats, other: Floats) -> None:
+    for m in range(target.size):
+        target[m] -= other[m]
+
+
+@numba.njit(cache=True, nogil=True)
 def shift(target: Floats, source: Floats, offset: float) -> None:
     """target = source + offset"""
     for m in range(target.size):
@@ -126,10 +132,10 @@ def fold(row: Floats) -> float:
 
 
 @numba.njit(cache=True, nogil=True)
-def mean_limited(rate: Floats, factor: float, limit: Floats, scratch: Floats) -> float:
-    """Mean of min(factor * rate, limit)."""
+def mean_limited(weight: Floats, rate: Floats, factor: float, offset: float, limit: Floats, scratch: Floats) -> float:
+    """Mean of weight * min(factor * rate + offset, limit)."""
     for m in range(rate.size):
-        scratch[m] = min(factor * rate[m], limit[m])
+        scratch[m] = weight[m] * min(factor * rate[m] + offset, limit[m])
     return fold(scratch) / rate.size
 
 

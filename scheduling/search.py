@@ -17,10 +17,11 @@ from numba.typed import List
 
 from scheduling import rows
 from scheduling.borrow import borrow
-from scheduling.bounds import capped_cost, clock_of, fastest_ways, heads, tails
+from scheduling.bounds import capped_cost, clock_of, fastest_ways, heads, tail_row, tails
 from scheduling.compiled import GraphArrays, Ints
+from scheduling.narrowing import ROUNDING
 from scheduling.problem import Floats
-from scheduling.refine import ROUNDING, refine
+from scheduling.refine import refine
 from scheduling.solver import (
     BYTES,
     CAR,
@@ -176,36 +177,11 @@ def uplink_row(air: Floats, lowest: int, a: Placing, typical_up: float) -> int:
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def car_row(free_car: Floats, lowest: int, a: Placing) -> bool:
-    """Fills row (M,): when the answer can be there at the earliest because the car works through its stages one after
-    the other, up to the one that this holds up most. False when the car has none."""
-    worst, total, together, key = -1, 0.0, 0.0, -1.0
-    for j in range(lowest, a.tier.size):
-        if a.tier[j] == CAR:
-            total += a.quickest[j, CAR]
-            if total + a.tail_mean[j] > key:
-                key, worst, together = total + a.tail_mean[j], j, total
-    if worst >= 0:
-        rows.shift(a.row, free_car, together)
-        rows.add(a.row, a.tail[worst])
-    return worst >= 0
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
 def lower_row(g: GraphArrays, s: Situation, a: Placing, i: int, k: int, depth: int) -> None:
     """Position i at tier k: fills its tail, and lower[depth + 1] and held[depth + 1] from those of `depth`."""
-    tiers, after = a.quickest.shape[1], a.tail[i]
-    rows.fill(after, 0.0)
-    for x in range(g.output_pointer[i], g.output_pointer[i + 1]):
-        t = g.output_tensor[x]
-        if g.is_sink[t] and k != CAR:
-            rows.raise_to(after, a.way[t, k * tiers + CAR])
-        for r in range(g.reader_pointer[t], g.reader_pointer[t + 1]):
-            j = g.reader[r]
-            if a.tier[j] == k:
-                rows.raise_to_shifted(after, a.tail[j], a.quickest[j, k])
-            else:
-                rows.raise_to_sum(after, a.way[t, k * tiers + a.tier[j]], a.tail[j], a.quickest[j, a.tier[j]])
+    after = a.tail[i]
+    a.seconds[i] = a.quickest[i, k]
+    tail_row(g, a.way, a.quickest.shape[1], a.tier, a.seconds, a.tail, i)
     rows.copy(a.row, s.air[k])
     for x in range(g.input_pointer[i], g.input_pointer[i + 1]):
         rows.raise_to(a.row, a.head[g.input_tensor[x], k])
@@ -331,7 +307,7 @@ def search(
                 rows.add(a.row, a.loose[i, k])
                 others = s.quality_price_s + w.per_joule * s.loose_j
                 others += a.rest[n] - (a.rest[i + 1] - a.rest[i]) + a.floors[n] - a.own[i]
-                a.alone[i, k] = capped_cost(clock, a.row, nothing, k != CAR, a.scratch) + a.cheapest[i, k] + others
+                a.alone[i, k] = capped_cost(clock, a.row, nothing, k != CAR, 0.0, a.scratch) + a.cheapest[i, k] + others
             x = k  # insertion sort: the promising first
             while x > 0 and a.alone[i, a.turn_order[i, x - 1]] > a.alone[i, k]:
                 a.turn_order[i, x] = a.turn_order[i, x - 1]
@@ -404,9 +380,7 @@ def search(
         stage = uplink_row(s.air, i, a, typical_up)
         if stage >= 0:
             rows.raise_to(a.lower[below], a.base)
-        if car_row(s.air[CAR], i, a):
-            rows.raise_to(a.lower[below], a.row)
-        a.cost[below] = capped_cost(clock, a.lower[below], a.held[below], is_remote, a.scratch)
+        a.cost[below] = capped_cost(clock, a.lower[below], a.held[below], is_remote, 0.0, a.scratch)
         a.bound[below] = floor + a.cost[below]
         if a.bound[below] * ROUNDING >= best:
             continue
@@ -421,7 +395,7 @@ def search(
             a.turn[depth] = 0
             continue
         best, best_mean, open_bound, used = refine(
-            g, s, w, refining, k_tracks, clock, a.tier, a.tail, stage, a.base, a.lower[n], a.held[n],
+            g, s, w, refining, k_tracks, clock, a.tier, a.way, a.favourite, typical_up, a.lower[n], a.held[n],
             a.price[0] + a.moves[n], is_remote, choice, option, best, best_mean, max_nodes - nodes,
         )  # fmt: skip
         unexplored = min(unexplored, open_bound)

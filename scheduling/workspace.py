@@ -23,6 +23,7 @@ class Placing(NamedTuple):
     """For the placements. By (position, tier) where nothing else is said."""
 
     quickest: Floats
+    seconds: Floats  # (position,) quickest at the tiers decided so far
     cheapest: Floats
     lightest: Floats  # bytes of parameters
     thriftiest: Floats  # joules
@@ -79,6 +80,16 @@ class Refining(NamedTuple):
     reduced_cost: Floats  # (option,)
     order: Ints  # (option,) options of each tensor, the promising first
     choices: Ints  # (position, ...) precisions worth a look, then -1
+    reference: Floats  # (position,) seconds of the precision that bounds take for granted, see `refine`
+    tail: Floats  # (position, M) with those
+    base: Floats  # (M,) with those
+    up_least: Floats  # (position,) bytes that go up right before a stage, at least
+    up_likely: Floats  # (position,) by favourite codecs
+    kept: Ints  # (tensor,) how many of its options, the first in `order`, are left
+    slow: Floats  # (option, 4) as Situation.options: see `narrowing.take_slowest`
+    slopes: Floats  # (M,) see `bounds.fill_slopes`
+    slack: Floats  # (level,) seconds by which all could still be quicker than those
+    rest_codecs: Floats  # (level,) the codecs' part of rest_price
     now: Ints  # (stage,)
     now_option: Ints  # (tensor,)
     arrived: Ints  # (tensor, tier)
@@ -113,7 +124,8 @@ def make_workspace(g: GraphArrays, tiers: int, futures: int) -> Workspace:
         return np.zeros(shape, np.int64)
 
     placing = Placing(
-        quickest=real(n, tiers), cheapest=real(n, tiers), lightest=real(n, tiers), thriftiest=real(n, tiers),
+        quickest=real(n, tiers), seconds=real(n), cheapest=real(n, tiers), lightest=real(n, tiers),
+        thriftiest=real(n, tiers),
         alone=real(n, tiers), turn_order=whole(n, tiers), rest=real(n + 1), floors=real(n + 1), own=real(n),
         least=real(tensors, 4),
         favourite=whole(tensors), way=real(tensors, tiers * tiers, futures), head=real(tensors, tiers, futures),
@@ -126,10 +138,12 @@ def make_workspace(g: GraphArrays, tiers: int, futures: int) -> Workspace:
     )  # fmt: skip
     refining = Refining(
         state=real(levels, ROWS, futures), headroom=real(futures), scratch=real(futures), steps=whole(steps, 8),
-        branch=whole(levels),
-        turn=whole(levels), price=real(levels), reduced=real(levels), bound=real(levels), joules=real(levels),
+        branch=whole(levels), turn=whole(levels),
+        price=real(levels), reduced=real(levels), bound=real(levels), joules=real(levels),
         memory=real(levels, 3), rest_price=real(levels), rest_reduced=real(levels), reduced_cost=real(options),
-        order=whole(options), choices=whole(n, choices + 1), now=whole(stages), now_option=whole(tensors),
-        arrived=whole(tensors, 3), left=whole(tensors), goes_up=whole(tensors),
+        order=whole(options), choices=whole(n, choices + 1), reference=real(n), tail=real(n, futures),
+        base=real(futures), slopes=real(futures), up_least=real(n), up_likely=real(n), kept=whole(tensors),
+        slow=real(options, 4), slack=real(levels), rest_codecs=real(levels), now=whole(stages),
+        now_option=whole(tensors), arrived=whole(tensors, 3), left=whole(tensors), goes_up=whole(tensors),
     )  # fmt: skip
     return Workspace(placing, refining, make_tracks(n, tensors, futures))

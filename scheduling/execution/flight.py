@@ -198,9 +198,8 @@ class Flight:
         if start_s >= self.limit_s:
             return NEVER
         name = self.plan.tensors[t]
-        at_start = trace.at(start_s)
         if self.lost is None:
-            self.lost = self.draw() < at_start.loss
+            self.lost = self.draw() < trace.at(start_s).loss
         if end_s == NEVER and self.limit_s == NEVER:
             self.pieces.append(cut(Piece(name, resource, start_s, end_s, size), start_s + self.give_up_s, trace))
             self.free_s[resource] = start_s + self.give_up_s
@@ -209,8 +208,10 @@ class Flight:
         self.free_s[resource] = end_s
         if self.lost:
             return NEVER
-        at_end = trace.at(end_s)
-        return end_s + 0.5 * (at_end if at_end.available else at_start).rtt_s  # the last bit left while it was up
+        state = trace.at(end_s)
+        if not state.available:  # the last bit left while it was up
+            state = trace.at(start_s)
+        return end_s + 0.5 * state.rtt_s
 
     def _wan(self, t: int, resource: int, release_s: float, size: int) -> float:
         """Between edge and cloud, half a round trip included."""

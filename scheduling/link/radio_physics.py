@@ -59,6 +59,7 @@ class RadioPhysics:
         self.config = config
         self.usual_wan_rtt_s = config.cloud_fibre_s + config.wan_median_s
         self.box = make_box(self._cell(config.tdd()))
+        self._last: tuple[LinkGeometry, Field] | None = None
 
     def _cell(self, tdd: TddPattern) -> Cell:
         c = self.config
@@ -89,6 +90,11 @@ class RadioPhysics:
 
     def field(self, geometry: LinkGeometry) -> Field:
         """Mean: minus path loss, minus the mean loss behind a blocking vehicle."""
+        if self._last is None or self._last[0] is not geometry:  # asked for several times a tick
+            self._last = geometry, self._field(geometry)
+        return self._last[1]
+
+    def _field(self, geometry: LinkGeometry) -> Field:
         c, los = self.config, geometry.line_of_sight
         flat_m = math.sqrt(max(geometry.distance_m**2 - (c.unit_height_m - c.car_height_m) ** 2, 1.0))
         loss = umi_los_loss_db if los else umi_nlos_loss_db
