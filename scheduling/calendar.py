@@ -44,6 +44,10 @@ class Calendar:
             start_s = taken.pop(i)[0]
         taken.insert(i, (start_s, end_s))
 
+    def is_free_from(self, time_s: float) -> bool:
+        """Whether nobody has reserved anything from then on."""
+        return not self._taken or self._taken[-1][1] <= time_s
+
     def free_at(self, time_s: float) -> float:
         """The first moment from time_s on that nobody has reserved."""
         for start_s, end_s in self._taken:

@@ -21,6 +21,8 @@ from scheduling.queue import SharedQueue
 from scheduling.thermal import Thermal
 from scheduling.types import LinkState, ModelVariant, Place, Schedule, Timeline
 
+_KEPT = 4096  # schedules whose tables are kept
+
 
 class Heater(Protocol):
     """Turns energy into heat, heat into a clock: see `scheduling.thermal.Thermal`."""
@@ -94,6 +96,8 @@ class VirtualExecutor:
             self.learn,
         )
         self._tables: dict[tuple[str, int, str, float], Table] = {}
+        self._stage_tables: dict[tuple[str, tuple[int, ...], tuple[str, ...], float], list[Table]] = {}
+        self._fallback_table: tuple[float, Table] | None = None  # at a clock
 
     # What a policy may know
 
@@ -187,8 +191,27 @@ class VirtualExecutor:
             )
         return table
 
+    def stage_tables(self, plan: Plan, place: tuple[int, ...], precisions: tuple[str, ...]) -> list[Table]:
+        """By stage. precisions: of critical stages, (): every computer's default."""
+        key = (plan.model.name, place, precisions, self.clock)
+        tables = self._stage_tables.get(key)
+        if tables is None:
+            if len(self._stage_tables) > _KEPT:
+                self._stage_tables.clear()
+            default = [budget.precision for budget in self.computers]
+            chosen = list(precisions) or [default[tier] for tier in place]
+            for i in plan.auxiliary:
+                chosen[i] = default[place[i]]
+            tables = self._stage_tables[key] = [self.table(plan, *where) for where in zip(place, chosen, strict=True)]
+        return tables
+
     def fallback_table(self) -> Table:
         """At the precision with which the car is quickest."""
+        if self._fallback_table is None or self._fallback_table[0] != self.clock:
+            self._fallback_table = self.clock, self._find_fallback_table()
+        return self._fallback_table[1]
+
+    def _find_fallback_table(self) -> Table:
         tables = [self.table(self.fallback_plan, CAR, precision) for precision in self.computers[CAR].precisions]
         return min(tables, key=lambda table: sum(table.seconds[i] for i in self.fallback_plan.critical))
 

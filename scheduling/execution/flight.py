@@ -80,7 +80,9 @@ class Flight:
         self.home = [CAR if i < 0 else place[i] for i in plan.maker]
         for t, home in homes.items():
             self.home[t] = home
-        self.known_s: dict[tuple[int, int], float] = {(t, self.home[t]): begin_s for t in plan.sources}
+        self.known_s: list[dict[int, float]] = [{}, {}, {}]  # [tier]: tensor -> since when it is there
+        for t in plan.sources:
+            self.known_s[self.home[t]][t] = begin_s
         self.free_s, self.worked_s = list(free_s), [begin_s] * SERIAL
         self.pieces: list[Piece] = []
         self.lost: bool | None = None
@@ -107,22 +109,30 @@ class Flight:
 
     def made_s(self, tensor: int) -> float:
         """When its maker had made it, wherever; NEVER if it has not."""
-        return self.known_s.get((tensor, self.home[tensor]), NEVER)
+        return self.known_s[self.home[tensor]].get(tensor, NEVER)
 
     def _run(self, i: int) -> None:
         """Run one stage at its tier, bringing its inputs there in order."""
         tier = self.place[i]
-        ready_s = self.begin_s
+        known_s, ready_s, release_s = self.known_s[tier], self.begin_s, self.free_s[tier]
         for t in self.plan.inputs[i]:
-            at_s = self._at(t, tier)
+            at_s = known_s.get(t)
+            if at_s is None:
+                at_s = known_s[t] = self._bring(t, tier)
             if at_s > ready_s:
                 ready_s = at_s
-        release_s = max(ready_s, self.free_s[tier])
+        # bringing the inputs takes the radio, never this computer
+        if ready_s > release_s:
+            release_s = ready_s
         if release_s >= self.limit_s or ready_s == NEVER:
             return self._fail(i)
         table, slowdown = self.tables[i], self.world.slowdown[tier]
         alone_s, joules = table.seconds[i], table.joules[i] if tier == CAR else 0.0
-        start_s, end_s = self.world.calendars[tier].fit(release_s, lambda at_s: at_s + alone_s * slowdown(at_s))
+        calendar = self.world.calendars[tier]
+        if calendar.is_free_from(release_s):
+            start_s, end_s = release_s, release_s + alone_s * slowdown(release_s)
+        else:
+            start_s, end_s = calendar.fit(release_s, lambda at_s: at_s + alone_s * slowdown(at_s))
         if start_s - max(ready_s, self.worked_s[tier]) >= self.patience_s:
             raise Superseded
         name = self.plan.stages[i].name
@@ -136,25 +146,25 @@ class Flight:
             return self._fail(i)
         self.cargo.compute(i, tier)
         for t in self.plan.outputs[i]:
-            self.known_s[t, tier] = end_s
+            known_s[t] = end_s
         return None
 
     def _fail(self, i: int) -> None:
         for t in self.plan.outputs[i]:
-            self.known_s[t, self.place[i]] = NEVER
+            self.known_s[self.place[i]][t] = NEVER
 
     def _at(self, t: int, tier: int) -> float:
         """When the tensor is known at that tier; sends it there if it is not."""
-        at_s = self.known_s.get((t, tier))
+        at_s = self.known_s[tier].get(t)
         if at_s is None:
-            at_s = self.known_s[t, tier] = self._bring(t, tier)
+            at_s = self.known_s[tier][t] = self._bring(t, tier)
         return at_s
 
     def _bring(self, t: int, tier: int) -> float:
         home = self.home[t]
         codec = codec_of(self.codecs.get(self.plan.tensors[t], "raw"))
         raw_bytes = self.plan.raw_bytes[t]
-        encoded_s = self.known_s[t, home] + codec.encode_s(raw_bytes)
+        encoded_s = self.known_s[home][t] + codec.encode_s(raw_bytes)
         if encoded_s >= self.limit_s or encoded_s == NEVER:
             return NEVER
         size = self._payload.get(t)

@@ -87,16 +87,17 @@ class Frame:
         if fallback_at_s is not None:
             release_s = self.capture_s + fallback_at_s
             plan, table = self.executor.fallback_plan, self.executor.fallback_table()
-            own = self._fit_on_car(plan, plan.critical, table, release_s)
-            start_s, end_s = own[0].start_s, own[-1].end_s
+            own = self._fit_on_car(plan.critical, table, release_s)
+            start_s, end_s = own[0][0], own[-1][1]
             if self.schedule.fifo or start_s - release_s < self.executor.config.frame_period_s:
                 if flight is not None:
                     flight.limit_s, flight.car_limit_s = end_s, start_s
                     self.ready_s = self._finish(flight, values)
                 if self.ready_s is None:
                     self._fall_back(own, end_s, values)
-                else:
-                    self.pieces += cut_all(own, self.ready_s, self.trace)
+                elif start_s < self.ready_s:
+                    pieces = self._pieces_on_car(plan, plan.critical, table, own)
+                    self.pieces += cut_all(pieces, self.ready_s, self.trace)
                 return
         if flight is not None:
             self.ready_s = self._finish(flight, values)
@@ -120,14 +121,16 @@ class Frame:
             self.outputs = values.outputs()
         return ready_s
 
-    def _fall_back(self, own: list[Piece], end_s: float, main: Values | None) -> None:
-        plan = self.executor.fallback_plan
+    def _fall_back(self, own: Sequence[tuple[float, float]], end_s: float, main: Values | None) -> None:
+        plan, executor = self.executor.fallback_plan, self.executor
         self.ready_s, self.used_fallback = end_s, True
-        self.pieces = cut_all(self.pieces, end_s, self.trace) + own
-        default = self.executor.table(plan, CAR, self.executor.computers[CAR].precision)
-        self.pieces += self._fit_on_car(plan, plan.auxiliary, default, end_s)
+        self.pieces = cut_all(self.pieces, end_s, self.trace)
+        self.pieces += self._pieces_on_car(plan, plan.critical, executor.fallback_table(), own)
+        default = executor.table(plan, CAR, executor.computers[CAR].precision)
+        after = self._fit_on_car(plan.auxiliary, default, end_s)
+        self.pieces += self._pieces_on_car(plan, plan.auxiliary, default, after)
         values = self._compute_alone(plan, main)
-        ends_s = dict(zip(plan.critical, (piece.end_s for piece in own), strict=True))
+        ends_s = dict(zip(plan.critical, (stage_end_s for _, stage_end_s in own), strict=True))
         for state, output in plan.states.items():
             self._keep(plan, state, output, ends_s.get(plan.maker[output], end_s), Place.CAR, values)
 
@@ -166,21 +169,29 @@ class Frame:
         executor, plan, precisions = self.executor, self.plan, self.schedule.precisions
         if precisions and len(precisions) != len(plan.stages):
             raise ValueError(f"no or {len(plan.stages)} precisions are needed, received {precisions}")
-        default = [budget.precision for budget in executor.computers]
-        chosen = list(precisions) or [default[p] for p in self.place]
-        for i in plan.auxiliary:
-            chosen[i] = default[self.place[i]]
-        return [executor.table(plan, p, precision) for p, precision in zip(self.place, chosen, strict=True)]
+        return executor.stage_tables(plan, tuple(self.place), precisions)
 
-    def _fit_on_car(self, plan: Plan, stages: Sequence[int], table: Table, release_s: float) -> list[Piece]:
-        """A run of these stages one after the other on the car, around what is already reserved there."""
+    def _fit_on_car(self, stages: Sequence[int], table: Table, release_s: float) -> list[tuple[float, float]]:
+        """(start, end) of a run of these stages one after the other on the car, around what is reserved there."""
         calendar, slowdown = self.executor.calendars[CAR], self.executor.world.slowdown[CAR]
-        pieces = []
+        times, stage_s, is_free = [], table.seconds, calendar.is_free_from(release_s)
         for i in stages:
-            alone_s = table.seconds[i]
-            start_s, release_s = calendar.fit(release_s, lambda start_s, s=alone_s: start_s + s * slowdown(start_s))  # type: ignore[misc]
-            pieces.append(Piece(plan.stages[i].name, CAR, start_s, release_s, 0, table.joules[i]))
-        return pieces
+            if is_free:
+                start_s, end_s = release_s, release_s + stage_s[i] * slowdown(release_s)
+            else:
+                start_s, end_s = calendar.fit(release_s, lambda at_s, s=stage_s[i]: at_s + s * slowdown(at_s))  # type: ignore[misc]
+            times.append((start_s, end_s))
+            release_s = end_s
+        return times
+
+    def _pieces_on_car(
+        self, plan: Plan, stages: Sequence[int], table: Table, times: Sequence[tuple[float, float]]
+    ) -> list[Piece]:
+        """times: of `_fit_on_car`."""
+        return [
+            Piece(plan.stages[i].name, CAR, start_s, end_s, 0, table.joules[i])
+            for i, (start_s, end_s) in zip(stages, times, strict=True)
+        ]
 
     def _compute_alone(self, plan: Plan, main: Values | None) -> Values | None:
         """Real values of the car's own complete run, which become the outputs."""
@@ -224,7 +235,7 @@ class Frame:
         return self._chance
 
     def timeline(self) -> Timeline:
-        ordered = sorted(self.pieces, key=lambda piece: (piece.start_s, RESOURCES[piece.resource], piece.name))
+        ordered = sorted(self.pieces, key=_order)
         up = down = 0
         joules = on_air_s = 0.0
         for _, resource, start_s, end_s, size, piece_j in ordered:
@@ -238,6 +249,10 @@ class Frame:
         spans = tuple([Span(name, RESOURCES[r], start_s, end_s, size) for name, r, start_s, end_s, size, _ in ordered])
         joules += self.executor.config.radio_w * on_air_s
         return Timeline(self.frame_id, self.capture_s, self.ready_s, spans, self.used_fallback, up, down, joules)
+
+
+def _order(piece: Piece) -> tuple[float, str, str]:
+    return piece[2], RESOURCES[piece[1]], piece[0]
 
 
 def _mixed(seed: int, frame_id: int) -> int:

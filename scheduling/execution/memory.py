@@ -46,8 +46,10 @@ def _pick(versions: list[Version] | None, now_s: float) -> Version | None:
     """Of those made by now the one that saw the world last. Forgets those that can never be picked again."""
     if not versions:
         return None
-    # The last kept of a frame wins: the fallback's answer over what its main run left behind.
-    best = max((v for v in reversed(versions) if v.made_s <= now_s), key=lambda v: v.order, default=None)
+    best = None
+    for version in versions:  # the last kept of a frame wins: the fallback's answer over what its main run left behind
+        if version.made_s <= now_s and (best is None or version.order >= best.order):
+            best = version
     if best is not None and len(versions) > 1:
         versions[:] = [v for v in versions if v.order >= best.order]
     return best
