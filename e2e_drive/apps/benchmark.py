@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import re
 import sys
+import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -81,7 +82,7 @@ def run_benchmark(
     """Drives what is not driven yet, writes out/benchmark.json, prints a table; the exit code. overrides, weights: see
     `drives_of`."""
     drives = drives_of(benchmark, out, overrides, weights)
-    todo = [drive.job for drive in drives if not drive.job.is_done()]
+    todo, began = [drive.job for drive in drives if not drive.job.is_done()], time.monotonic()
     bar = tqdm(total=len(drives), initial=len(drives) - len(todo), unit="drive", desc="benchmark", dynamic_ncols=True)
     try:
         with bar:
@@ -93,9 +94,10 @@ def run_benchmark(
         for ending in failed:
             print(f"e2e-drive: evaluate: {ending.said}", file=sys.stderr)
         return failed[0].exit_code
+    took_s = time.monotonic() - began
     summary = _summary(drives)
     write_json(out / "benchmark.json", summary)
-    _show(summary)
+    _show(summary, _pace(todo, took_s, benchmark.workers))
     if benchmark.report:
         write_report(out, out / "report.html", f"{out.name}: {len(drives)} drives", _CLIPS_MB, benchmark.workers)
     return 0
@@ -189,8 +191,20 @@ def _of(drives: Sequence[Drive]) -> dict[str, Any]:
     return summarise({drive.job.name: drive.job.record() for drive in drives})
 
 
-def _show(summary: dict[str, Any]) -> None:
-    table = Table(title=f"{summary['drives']} drives")
+def _pace(driven: Sequence[Job], took_s: float, workers: int) -> str:
+    """How long this call took, start-ups included; empty when all had been driven before. Of the machine, not of the
+    drives: nothing that belongs into the results."""
+    if not driven:
+        return ""
+    simulated_s = sum(job.record()["_checkpoint"]["records"][0]["meta"]["duration_game"] for job in driven)
+    return (
+        f"{len(driven)} drives, {workers} at a time: {simulated_s:.0f} simulated s in {took_s:.0f} s, "
+        f"{simulated_s / took_s:.2f} times real time"
+    )
+
+
+def _show(summary: dict[str, Any], pace: str) -> None:
+    table = Table(title=f"{summary['drives']} drives", caption=pace or None)
     table.add_column("")
     table.add_column("mean", justify="right")
     table.add_column("95 % of", justify="right")
