@@ -2,8 +2,8 @@
 
 First placements, one stage a level, from the sinks back, so that what is decided fixes the way that is left; then, for
 each placement that survives, precisions and codecs in list order (`scheduling.refine`). At every level the bounds of
-`scheduling.bounds` tell what the best completion could cost in all M futures; two more count what serves one job at a
-time: the answer waits for all that must go up before a stage, and for all that the car runs before one.
+`scheduling.bounds` tell what the best completion could cost in all M futures; one more counts that the uplink serves
+one job at a time: the answer waits for all that must go up before a stage.
 Subtrees whose bound is not below the best schedule found are left out; nothing else is, so what remains at the end is
 the optimum. If `max_nodes` is reached the search stops, and the least bound among what was left unexplored tells how
 far from optimal the answer can be.
