@@ -14,21 +14,9 @@ import numpy as np
 from scheduling import rows
 from scheduling.bounds import Clock, capped_cost, steepness, tail_row
 from scheduling.compiled import CHOOSE, DELIVER, FETCH, RUN, GraphArrays, Ints
-from scheduling.narrowing import (
-    ROUNDING,
-    are_stale,
-    dearest_second,
-    drop_dear,
-    drop_dominated,
-    reduce_costs,
-    stage_cost,
-    take_references,
-    take_slowest,
-    uplink_stage,
-    useful_choices,
-    worth,
-)
+from scheduling.narrowing import ROUNDING, are_stale, dearest_second, drop_dear, drop_dominated, take_slowest
 from scheduling.problem import Floats
+from scheduling.reduced_costs import reduce_costs, stage_cost, take_references, uplink_stage, useful_choices, worth
 from scheduling.solver import (
     BYTES,
     CAR,
