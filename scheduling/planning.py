@@ -314,12 +314,11 @@ class Reading:
     ) -> Schedule:
         """In names. fallback_at_s "auto": just in time for the deadline, None for a local schedule."""
         compiled, problem = self.compiled, self.problem
+        place, precisions, codecs = compiled.names_of(choice, option)
         if fallback_at_s == "auto":
-            tiers = compiled.arrays.choice_tier[choice[: compiled.n_critical]]
-            local = not tiers.any() and not any(problem.state_home.get(name) for _, name in compiled.state_tensors)
+            local = not any(place) and not any(problem.state_home.get(name) for _, name in compiled.state_tensors)
             in_time = max(0.0, problem.deadline_s - self.fallback.seconds - self.planner.config.margin_s)
             fallback_at_s = None if local else in_time
-        place, precisions, codecs = compiled.names_of(choice, option)
         return Schedule(
             place=place,
             codecs=codecs,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from scheduling.calendar import Calendar
-from scheduling.codecs import CODECS, Codec
 from scheduling.execution.cargo import Cargo
 from scheduling.execution.plan import Plan
 from scheduling.link.base import LinkTrace
@@ -162,9 +161,8 @@ class Flight:
 
     def _bring(self, t: int, tier: int) -> float:
         home = self.home[t]
-        codec = codec_of(self.codecs.get(self.plan.tensors[t], "raw"))
-        raw_bytes = self.plan.raw_bytes[t]
-        encoded_s = self.known_s[home][t] + codec.encode_s(raw_bytes)
+        codec, encode_s, decode_s = self.plan.coding(t, self.codecs.get(self.plan.tensors[t], "raw"))
+        encoded_s = self.known_s[home][t] + encode_s
         if encoded_s >= self.limit_s or encoded_s == NEVER:
             return NEVER
         size = self._payload.get(t)
@@ -175,7 +173,7 @@ class Flight:
         if arrival_s == NEVER:
             return NEVER
         self.cargo.deliver(t, home, tier, codec)
-        return arrival_s + codec.decode_s(raw_bytes)
+        return arrival_s + decode_s
 
     def _carry(self, t: int, home: int, tier: int, encoded_s: float, size: int) -> float:
         """When the last byte of an encoded tensor is at that tier and, at a server, first in line."""
@@ -202,7 +200,11 @@ class Flight:
             return NEVER  # it stands in line for a link that never comes back
         if opens_s - release_s >= self.patience_s:
             raise Superseded
-        start_s, end_s = self.world.calendars[resource].fit(opens_s, lambda start_s: trace.finish(start_s, size, up))
+        calendar = self.world.calendars[resource]
+        if calendar.is_free_from(opens_s):
+            start_s, end_s = opens_s, trace.finish(opens_s, size, up)
+        else:
+            start_s, end_s = calendar.fit(opens_s, lambda start_s: trace.finish(start_s, size, up))
         if start_s - release_s >= self.patience_s:
             raise Superseded
         if start_s >= self.limit_s:
@@ -267,9 +269,3 @@ def cut(piece: Piece, at_s: float, trace: LinkTrace) -> Piece:
 
 def cut_all(pieces: Sequence[Piece], at_s: float, trace: LinkTrace) -> list[Piece]:
     return [cut(piece, at_s, trace) for piece in pieces if piece.start_s < at_s or piece.end_s <= at_s]
-
-
-def codec_of(name: str) -> Codec:
-    if name not in CODECS:
-        raise ValueError(f"unknown codec {name!r}; there are {', '.join(CODECS)}")
-    return CODECS[name]

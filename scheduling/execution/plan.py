@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from scheduling.codecs import CODECS, Codec
 from scheduling.compiled import critical_stages, raw_tensor_bytes
 from scheduling.types import ModelVariant, Place, StageGraph
 
@@ -37,6 +38,17 @@ class Plan:
         self.states = {number[state]: number[output] for state, output in graph.states.items()}
         # Made for people, logs and losses: no stage reads them and the car need not have them.
         self.loose_ends = _loose_ends(graph, number)
+        self._codings: dict[tuple[int, str], tuple[Codec, float, float]] = {}
+
+    def coding(self, tensor: int, name: str) -> tuple[Codec, float, float]:
+        """That codec, and its seconds of encoding and of decoding this tensor. Raises ValueError if there is none."""
+        coding = self._codings.get((tensor, name))
+        if coding is None:
+            if name not in CODECS:
+                raise ValueError(f"unknown codec {name!r}; there are {', '.join(CODECS)}")
+            codec, raw_bytes = CODECS[name], self.raw_bytes[tensor]
+            coding = self._codings[tensor, name] = codec, codec.encode_s(raw_bytes), codec.decode_s(raw_bytes)
+        return coding
 
     def places(self, chosen: Sequence[Place], tiers: int) -> list[int]:
         """Tier of every stage: critical ones as chosen, auxiliary ones with the maker of their first input."""

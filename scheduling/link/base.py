@@ -53,8 +53,10 @@ class LinkTrace:
     def finish(self, start_s: float, payload_bytes: float, up: bool) -> float:
         """When the last bit of a message has left the antenna; inf when it never does."""
         bits, now_s = 8.0 * payload_bytes, start_s
-        for end_s, state in self._pieces(start_s):
-            rate = _rate(state, up)
+        starts_s, states = self.starts_s, self.states
+        last = len(starts_s) - 1
+        for i in range(max(0, bisect_right(starts_s, start_s) - 1), last + 1):
+            end_s, rate = starts_s[i + 1] if i < last else math.inf, _rate(states[i], up)
             if rate > 0.0:
                 done_s = now_s + bits / rate
                 if done_s <= end_s:
@@ -99,8 +101,9 @@ class LinkForecast:
         for name, usual in (("wan_rtt_s", LinkState.wan_rtt_s), ("wan_bps", LinkState.wan_bps)):
             if len(getattr(self, name)) == 0:
                 object.__setattr__(self, name, np.full(len(self.up_bps), usual))
-        sizes = {name: len(getattr(self, name)) for name in _FUTURES}
-        if len(set(sizes.values())) != 1:
+        futures = len(self.up_bps)
+        if any(len(getattr(self, name)) != futures for name in _FUTURES):
+            sizes = {name: len(getattr(self, name)) for name in _FUTURES}
             raise ValueError(f"a forecast needs arrays of one length, received {sizes}")
 
     def __len__(self) -> int:
