@@ -25,7 +25,10 @@ _GYROSCOPE = slice(3, 6)
 _COMMANDS = {1: Command.LEFT, 2: Command.RIGHT, 3: Command.STRAIGHT}  # RoadOption, by value; all others: FOLLOW
 _EARTH_RADIUS_M = 6_378_137.0  # of the Leaderboard's own projection
 _STEP_M = 1.0
-_DECIDES_M = 2.0  # GNSS places that differ by less may as well be noise (0.6 m, in the Leaderboard's sensor)
+# How much nearer one of two GNSS places must be to say which way latitudes count. At the start, which is a place of the
+# plan, only noise blurs it (0.6 m, in the Leaderboard's sensor); later on, a thinned out plan cuts corners by metres.
+_START_M = 3.0
+_DECIDES_AT_START_M, _DECIDES_LATER_M = 2.0, 10.0
 _MIN_GAP_M = 1e-3
 
 
@@ -115,11 +118,12 @@ class PlanTracker:
 
     def update(self, latitude: float, longitude: float) -> None:
         """Whether the server mirrors latitudes shows by which place is nearer to the plan; on the axis of the mirror
-        both are right, and the question stays open."""
+        both are right, and the question stays open: until it is answered, the nearer one counts."""
         if self.mirrored is None:
             gaps = {m: self._gap(self._reference.metres(latitude, longitude, m)) for m in (False, True)}
             nearer = min(gaps, key=lambda mirrored: gaps[mirrored])
-            if abs(gaps[True] - gaps[False]) > _DECIDES_M:
+            decides_m = _DECIDES_AT_START_M if self.tracker.progress_m < _START_M else _DECIDES_LATER_M
+            if abs(gaps[True] - gaps[False]) > decides_m:
                 self.mirrored = nearer
         else:
             nearer = self.mirrored

@@ -1,6 +1,7 @@
 """The Leaderboard agent without an evaluator: what it makes of a plan and of sensor data, and that it drives."""
 
 import math
+from collections.abc import Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from stack_cases import random_weights
 
-from bev import Command
+from bev import Command, FloatArray
 from carla_bridge.leaderboard import PlanTracker, fit_reference, route_from_plan
 from e2e_drive.errors import UserError
 from e2e_drive.faces import leaderboard_agent
@@ -35,10 +36,10 @@ def gps(x: float, y: float, mirrored: bool = False) -> tuple[float, float]:
     return 2 * math.degrees(math.atan(math.exp(north / (radius * scale)))) - 90.0, math.degrees(east / (radius * scale))
 
 
-def plan() -> tuple[list[Any], list[Any]]:
-    world = [carla.Transform(carla.Location(x, -y, 0.0)) for x, y in PLACES]
-    by_gps = [dict(zip(("lat", "lon"), gps(x, y), strict=True), z=0.0) for x, y in PLACES]
-    return list(zip(by_gps, OPTIONS, strict=True)), list(zip(world, OPTIONS, strict=True))
+def plan(places: FloatArray = PLACES, options: Sequence[int] = OPTIONS) -> tuple[list[Any], list[Any]]:
+    world = [carla.Transform(carla.Location(x, -y, 0.0)) for x, y in places]
+    by_gps = [dict(zip(("lat", "lon"), gps(x, y), strict=True), z=0.0) for x, y in places]
+    return list(zip(by_gps, options, strict=True)), list(zip(world, options, strict=True))
 
 
 def test_a_junction_is_a_run_of_places_that_turn() -> None:
@@ -66,6 +67,24 @@ def test_progress_and_hint_whichever_way_latitudes_count(mirrored: bool) -> None
     hint = tracker.tracker.hint
     assert hint.command is Command.LEFT
     assert hint.distance_m == pytest.approx(30.0, abs=5.0)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_corner_that_the_plan_cuts_does_not_say_which_way_latitudes_count(mirrored: bool) -> None:
+    """The car comes along the axis of the mirror, where both ways are as good, and begins its turn later than the
+    plan's straight line through the junction: there, with noise, the wrong place can be metres nearer."""
+    places = np.array([[-50.0, -0.9], [0.0, -0.9], [16.0, 15.0], [16.0, 100.0]])
+    arc = np.radians(np.arange(-90.0, 0.0, 2.0))
+    drive = np.concatenate([
+        np.stack([np.arange(-50.0, 5.0, 0.25), np.full(220, -0.9)], axis=1),
+        np.stack([5.0 + 11.0 * np.cos(arc), 10.1 + 11.0 * np.sin(arc)], axis=1),
+        np.stack([np.full(240, 16.0), np.arange(10.0, 70.0, 0.25)], axis=1),
+    ])  # fmt: skip
+    tracker = PlanTracker(*plan(places, OPTIONS))
+    for place in drive + np.random.default_rng(0).normal(0.0, 0.6, drive.shape):
+        tracker.update(*gps(*place, mirrored))
+    assert tracker.mirrored is mirrored
+    assert tracker.tracker.progress_m == pytest.approx(50.0 + math.hypot(16.0, 15.9) + 55.0, abs=2.0)
 
 
 @pytest.fixture(scope="module")
