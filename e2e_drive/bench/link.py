@@ -149,6 +149,7 @@ def _drive_town(config: LinkBenchConfig, town: str, share_m: float, bar: tqdm[An
         try:
             for _ in range(SETTLE_TICKS):
                 probe.step()
+                traffic.ticked()
             reader, world_map = TruthReader(probe.world), probe.world.get_map()
             cars = {number: probe.world.get_actor(number) for number in traffic.actors[: config.recorded]}
             units = {number: RoadsideUnits(probe.world, world_map) for number in cars}
@@ -157,6 +158,7 @@ def _drive_town(config: LinkBenchConfig, town: str, share_m: float, bar: tqdm[An
             while driven_m < share_m:
                 for _ in range(round(PERIOD_S / TICK_S)):
                     probe.step()
+                    traffic.ticked()
                 alive = probe.world.get_snapshot()
                 for number, car in cars.items():
                     if alive.find(number) is None:
