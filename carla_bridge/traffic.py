@@ -161,9 +161,9 @@ class Traffic:
         self._ticks += 1
 
     def _set_out(self) -> None:
-        """Cars not before the first tick: until then TrafficManager's thread may still be in a round that it began before
-        it was told to wait for ticks. A car that such a round meets, and that no snapshot shows yet, is taken for
-        destroyed and never moves: seen once in 50 drives on a busy machine."""
+        """Cars not before the first tick: until then TrafficManager's thread may still be in a round that it began
+        before it was told to wait for ticks. A car that such a round meets, and that no snapshot shows yet, is taken
+        for destroyed and never moves: seen once in 50 drives on a busy machine."""
         self._to_start = False
         for car, _ in self._cars.values():
             assert self._manager is not None
