@@ -36,6 +36,12 @@ class Calendar:
         if end_s <= start_s:
             return
         taken = self._taken
+        if not taken or start_s > taken[-1][1]:  # mostly it is the last one
+            taken.append((start_s, end_s))
+            return
+        if start_s == taken[-1][1]:
+            taken[-1] = (taken[-1][0], end_s)
+            return
         i = bisect_left(taken, (start_s, end_s))
         if i < len(taken) and taken[i][0] == end_s:
             end_s = taken.pop(i)[1]

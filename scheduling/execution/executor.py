@@ -166,11 +166,11 @@ class VirtualExecutor:
             frame.run_locally()
         else:
             frame.race(schedule.fallback_at_s)
-        for piece in frame.pieces:
-            if piece.resource < SERIAL:
-                self.calendars[piece.resource].add(piece.start_s, piece.end_s)
-            self._heat_j += piece.joules
-            self._worked_s += piece.end_s - piece.start_s if piece.resource == CAR else 0.0
+        for _, resource, start_s, end_s, _, joules in frame.pieces:
+            if resource < SERIAL:
+                self.calendars[resource].add(start_s, end_s)
+            self._heat_j += joules
+            self._worked_s += end_s - start_s if resource == CAR else 0.0
         return frame.outputs, frame.timeline()
 
     def plan(self, name: str) -> Plan:

@@ -34,6 +34,7 @@ StageFunctions = Mapping[str, StageFunction] | Mapping[str, Mapping[str, StageFu
 
 
 _BITS = 2**64 - 1
+_new = tuple.__new__  # a named tuple's own constructor is a Python function, and there are dozens of spans a frame
 
 
 class Frame:
@@ -235,10 +236,10 @@ class Frame:
         return self._chance
 
     def timeline(self) -> Timeline:
-        ordered = sorted(self.pieces, key=_order)
         up = down = 0
         joules = on_air_s = 0.0
-        for _, resource, start_s, end_s, size, piece_j in ordered:
+        spans = []
+        for name, resource, start_s, end_s, size, piece_j in sorted(self.pieces, key=_order):
             joules += piece_j
             if resource in (UPLINK, DOWNLINK):
                 on_air_s += end_s - start_s
@@ -246,9 +247,9 @@ class Frame:
                     up += size
                 else:
                     down += size
-        spans = tuple([Span(name, RESOURCES[r], start_s, end_s, size) for name, r, start_s, end_s, size, _ in ordered])
+            spans.append(_new(Span, (name, RESOURCES[resource], start_s, end_s, size)))
         joules += self.executor.config.radio_w * on_air_s
-        return Timeline(self.frame_id, self.capture_s, self.ready_s, spans, self.used_fallback, up, down, joules)
+        return Timeline(self.frame_id, self.capture_s, self.ready_s, tuple(spans), self.used_fallback, up, down, joules)
 
 
 def _order(piece: Piece) -> tuple[float, str, str]:

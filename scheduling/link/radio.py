@@ -184,7 +184,8 @@ class RadioLink(LinkModel):
         if self._serving.rsu < 0:
             return [self._time_s], (UNAVAILABLE,)
         count, gap = self._ahead_ticks, self._handover
-        times_s = [self._time_s, *[self._time_of(self._tick + j) for j in range(1, count)]]
+        origin_s, tick = self._origin_s, self._tick
+        times_s = [self._time_s, *[origin_s + later * TICK_S for later in range(tick + 1, tick + count)]]
         serving = target = self._field_ahead(self._serving)
         switch = count
         if gap is not None and gap.start_s > self._time_s:  # else the new unit serves already
