@@ -43,7 +43,7 @@ class ReplayBenchConfig:
     """log: a drive to replay, None: one that is made up. frames: with images, of a made-up drive."""
 
     log: str | None = None
-    frames: int = 6000
+    frames: int = 2000
     recorded_s: float = 5.0  # of pictures, for what recording costs
     seed: int = 0
 

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 from omegaconf import DictConfig
 
-from e2e_drive.dispatch import build_dispatcher
+from e2e_drive.dispatch import Dispatcher, build_dispatcher
 from e2e_drive.errors import UserError
 from e2e_drive.replay.recording import NOWHERE, Recording, Tick
-from scheduling import ModelVariant, Place, Schedule, StageGraph, Timeline
+from scheduling import ModelVariant, Place, Schedule, Timeline
 from scheduling.problem import PayloadBytes
 
 
@@ -48,7 +48,7 @@ class Outcome:
 @dataclass(frozen=True)
 class ScheduleReplay:
     outcomes: tuple[Outcome, ...]
-    spent_s: float  # on one core by the replay alone, without reading the log
+    spent_s: float  # on one core by the frames alone, without reading the log and setting up
 
     @property
     def frames_per_s(self) -> float:
@@ -82,9 +82,11 @@ def replay_schedules(recording: Recording, ticks: Sequence[Tick], config: DictCo
     edge, cloud, link, deadline or seed."""
     if recording.graph is None:
         raise UserError(f"{recording.path} was not driven by the stack: it holds no stage costs")
+    models = (ModelVariant(str(config.weights), recording.graph),)
+    dispatcher = build_dispatcher(config, models, recording.frame_period_s, payload_jitter=0.0)
     with _collection_paused():
         began = time.process_time()
-        outcomes = _run(ticks, recording.graph, config, recording.frame_period_s)
+        outcomes = _run(ticks, dispatcher)
     return ScheduleReplay(tuple(outcomes), time.process_time() - began)
 
 
@@ -101,9 +103,7 @@ def _collection_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _run(ticks: Sequence[Tick], graph: StageGraph, config: DictConfig, period_s: float) -> list[Outcome]:
-    models = (ModelVariant(str(config.weights), graph),)
-    dispatcher = build_dispatcher(config, models, period_s, payload_jitter=0.0)
+def _run(ticks: Sequence[Tick], dispatcher: Dispatcher) -> list[Outcome]:
     executor, link, usual = dispatcher.executor, dispatcher.link, mean_payloads(ticks)
     outcomes = []
     for tick in ticks:
