@@ -37,7 +37,8 @@ class Sizes:
         self.plan, self.known, self.jitter, self.normals = plan, known, jitter, normals
 
     def weigh(self, tensor: int, home: int, codec: Codec) -> int:
-        size = self.known.get(self.plan.tensors[tensor], {}).get(codec.name)
+        known = self.known.get(self.plan.tensors[tensor])
+        size = None if known is None else known.get(codec.name)
         if size is None:
             size = nominal_payload_bytes(codec.name, self.plan.raw_bytes[tensor])
         if self.jitter > 0.0 and not codec.constant_rate:

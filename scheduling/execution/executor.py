@@ -130,11 +130,15 @@ class VirtualExecutor:
 
     def learn(self, plan: Plan, tensor: int, codec: str, payload: int) -> None:
         """Take a payload into the running mean that policies plan with."""
-        self.weighed.setdefault(plan.tensors[tensor], {})[codec] = float(payload)
-        known = self.payload_bytes.setdefault(self._keys[plan.model.name][tensor], {})
+        size, name, key = float(payload), plan.tensors[tensor], self._keys[plan.model.name][tensor]
+        weighed, known = self.weighed.get(name), self.payload_bytes.get(key)
+        if weighed is None:
+            weighed = self.weighed[name] = {}
+        if known is None:
+            known = self.payload_bytes[key] = {}
+        weighed[codec] = size
         before = known.get(codec)
-        weight = self.config.payload_smoothing
-        known[codec] = float(payload) if before is None else before + weight * (payload - before)
+        known[codec] = size if before is None else before + self.config.payload_smoothing * (payload - before)
 
     # What happens
 

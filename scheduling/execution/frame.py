@@ -170,7 +170,7 @@ class Frame:
         executor, plan, precisions = self.executor, self.plan, self.schedule.precisions
         if precisions and len(precisions) != len(plan.stages):
             raise ValueError(f"no or {len(plan.stages)} precisions are needed, received {precisions}")
-        return executor.stage_tables(plan, tuple(self.place), precisions)
+        return executor.stage_tables(plan, self.place, precisions)
 
     def _fit_on_car(self, stages: Sequence[int], table: Table, release_s: float) -> list[tuple[float, float]]:
         """(start, end) of a run of these stages one after the other on the car, around what is reserved there."""

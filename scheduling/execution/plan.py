@@ -8,6 +8,7 @@ from scheduling.codecs import CODECS, Codec
 from scheduling.compiled import critical_stages, raw_tensor_bytes
 from scheduling.types import ModelVariant, Place, StageGraph
 
+_KEPT = 4096  # placements that are kept
 SOURCE = -1  # the maker of a tensor that no stage makes
 
 
@@ -38,6 +39,7 @@ class Plan:
         self.states = {number[state]: number[output] for state, output in graph.states.items()}
         # Made for people, logs and losses: no stage reads them and the car need not have them.
         self.loose_ends = _loose_ends(graph, number)
+        self._places: dict[tuple[tuple[Place, ...], int], tuple[int, ...]] = {}
         self._codings: dict[tuple[int, str], tuple[Codec, float, float]] = {}
 
     def coding(self, tensor: int, name: str) -> tuple[Codec, float, float]:
@@ -50,8 +52,16 @@ class Plan:
             coding = self._codings[tensor, name] = codec, codec.encode_s(raw_bytes), codec.decode_s(raw_bytes)
         return coding
 
-    def places(self, chosen: Sequence[Place], tiers: int) -> list[int]:
+    def places(self, chosen: tuple[Place, ...], tiers: int) -> tuple[int, ...]:
         """Tier of every stage: critical ones as chosen, auxiliary ones with the maker of their first input."""
+        place = self._places.get((chosen, tiers))
+        if place is None:
+            if len(self._places) > _KEPT:
+                self._places.clear()
+            place = self._places[chosen, tiers] = tuple(self._follow(chosen, tiers))
+        return place
+
+    def _follow(self, chosen: Sequence[Place], tiers: int) -> list[int]:
         if len(chosen) != len(self.stages):
             raise ValueError(
                 f"a schedule for the {len(self.stages)} stages of model {self.model.name!r} is needed, received "
