@@ -152,7 +152,7 @@ def clock_of(s: Situation, w: Weights) -> Clock:
 def capped_cost(clock: Clock, bound: Floats, held: Floats, remote: bool, slack_s: float, scratch: Floats) -> float:
     """Least of what the objective asks for time and for the fallback when answers cannot be there before `bound` and,
     in a remote schedule, the car has worked for the main run until `held`. Cut off at the fallback's end: an answer
-    is there then. slack_s: by how much answers may yet be earlier than `bound`, which is paid for by `slope`."""
+    is there then. slack_s: by how much answers may yet be earlier than `bound`, which `steepness` prices."""
     mean, late, start_s, end_s, deadline_s, slope, penalty_s = clock
     if remote:
         for m in range(bound.size):

@@ -55,12 +55,6 @@ def add(target: Floats, other: Floats) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def subtract(target: Floats, other: Floats) -> None:
-    for m in range(target.size):
-        target[m] -= other[m]
-
-
-@numba.njit(cache=True, nogil=True)
 def shift(target: Floats, source: Floats, offset: float) -> None:
     """target = source + offset"""
     for m in range(target.size):

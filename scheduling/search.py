@@ -157,9 +157,9 @@ def crossings(
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def uplink_row(air: Floats, lowest: int, a: Placing, typical_up: float) -> int:
+def uplink_row(air: Floats, lowest: int, a: Placing, typical_up: float) -> bool:
     """Fills base (M,): when the answer can be there at the earliest because of what must go up before the stage that
-    this holds up most. Returns that stage's position, -1 when nothing goes up."""
+    this holds up most. False when nothing goes up."""
     worst, total, together, key = -1, 0.0, 0.0, -1.0
     for j in range(lowest, a.tier.size):
         if a.uploads[j] > 0.0:
@@ -173,7 +173,7 @@ def uplink_row(air: Floats, lowest: int, a: Placing, typical_up: float) -> int:
         rows.add(a.base, air[CAR_TO_CLOUD] if tier == CLOUD else air[CAR_TO_EDGE])
         rows.shift(a.base, a.base, a.quickest[worst, tier])
         rows.add(a.base, a.tail[worst])
-    return worst
+    return worst >= 0
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
@@ -377,8 +377,7 @@ def search(
         if (floor + a.cost[depth]) * ROUNDING >= best:
             continue
         lower_row(g, s, a, i, k, depth)
-        stage = uplink_row(s.air, i, a, typical_up)
-        if stage >= 0:
+        if uplink_row(s.air, i, a, typical_up):
             rows.raise_to(a.lower[below], a.base)
         a.cost[below] = capped_cost(clock, a.lower[below], a.held[below], is_remote, 0.0, a.scratch)
         a.bound[below] = floor + a.cost[below]

@@ -80,7 +80,7 @@ class Refining(NamedTuple):
     reduced_cost: Floats  # (option,)
     order: Ints  # (option,) options of each tensor, the promising first
     choices: Ints  # (position, ...) precisions worth a look, then -1
-    reference: Floats  # (position,) seconds of the precision that bounds take for granted, see `refine`
+    reference: Floats  # (position,) seconds of the precision that bounds take for granted, see `reduced_costs`
     tail: Floats  # (position, M) with those
     base: Floats  # (M,) with those
     up_least: Floats  # (position,) bytes that go up right before a stage, at least

@@ -17,7 +17,7 @@ CAR, EDGE, CLOUD = int(Place.CAR), int(Place.EDGE), int(Place.CLOUD)
 UPLINK, DOWNLINK, WAN_UP, WAN_DOWN = 3, 4, 5, 6  # behind the three tiers
 RESOURCES = ("car", "edge", "cloud", "uplink", "downlink", "wan_up", "wan_down")
 SERIAL = 5  # the first five serve one job at a time
-_new = tuple.__new__  # a named tuple's own constructor is a Python function, and there are dozens of pieces a frame
+new = tuple.__new__  # a named tuple's own constructor is a Python function, and there are dozens of pieces a frame
 
 
 class Piece(NamedTuple):
@@ -141,7 +141,7 @@ class Flight:
             if start_s < self.car_limit_s:
                 self.pieces.append(cut(Piece(name, CAR, start_s, end_s, 0, joules), self.car_limit_s, self.trace))
             return self._fail(i)
-        self.pieces.append(_new(Piece, (name, tier, start_s, end_s, 0, joules)))
+        self.pieces.append(new(Piece, (name, tier, start_s, end_s, 0, joules)))
         if end_s >= self.limit_s:
             return self._fail(i)
         self.cargo.compute(i, tier)
@@ -217,7 +217,7 @@ class Flight:
             self.pieces.append(cut(Piece(name, resource, start_s, end_s, size), start_s + self.give_up_s, trace))
             self.free_s[resource] = start_s + self.give_up_s
             return NEVER
-        self.pieces.append(_new(Piece, (name, resource, start_s, end_s, size, 0.0)))
+        self.pieces.append(new(Piece, (name, resource, start_s, end_s, size, 0.0)))
         self.free_s[resource] = end_s
         if self.lost:
             return NEVER

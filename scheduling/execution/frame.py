@@ -20,6 +20,7 @@ from scheduling.execution.flight import (
     Superseded,
     Table,
     cut_all,
+    new,
 )  # fmt: skip
 from scheduling.execution.memory import Version
 from scheduling.execution.plan import Plan
@@ -34,7 +35,6 @@ StageFunctions = Mapping[str, StageFunction] | Mapping[str, Mapping[str, StageFu
 
 
 _BITS = 2**64 - 1
-_new = tuple.__new__  # a named tuple's own constructor is a Python function, and there are dozens of spans a frame
 
 
 class Frame:
@@ -247,7 +247,7 @@ class Frame:
                     up += size
                 else:
                     down += size
-            spans.append(_new(Span, (name, RESOURCES[resource], start_s, end_s, size)))
+            spans.append(new(Span, (name, RESOURCES[resource], start_s, end_s, size)))
         joules += self.executor.config.radio_w * on_air_s
         return Timeline(self.frame_id, self.capture_s, self.ready_s, tuple(spans), self.used_fallback, up, down, joules)
 
