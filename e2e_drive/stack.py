@@ -24,6 +24,7 @@ from planner import (
     network_inputs,
     prepare_for_inference,
     trajectory_from,
+    without_python,
 )
 from scheduling import (
     LinkGeometry,
@@ -74,11 +75,12 @@ class DrivingStack:
         dispatcher: Dispatcher,
         controller: Controller,
     ) -> None:
-        """dispatcher: its executor knows the model's stage graph and the computers."""
+        """model: ready for inference, and from now on it stays as it is. dispatcher: its executor knows the model's
+        stage graph and the computers."""
         self.model, self.dispatcher, self.controller = model, dispatcher, controller
         self.executor = dispatcher.executor
         self.last: StepRecord | None = None
-        self._stages = {stage.name: stage for stage in model.stages}
+        self._stages = {stage.name: stage for stage in without_python(model.stages, example_inputs(model))}
         self._first_state = model.first_state()
         self._pending: list[_Pending] = []
         self._in_use: Trajectory | None = None

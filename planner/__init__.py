@@ -18,7 +18,7 @@ from planner.types import (
 
 if TYPE_CHECKING:
     from planner.config import ModelConfig, model_config_from
-    from planner.inference import prepare_for_inference
+    from planner.inference import prepare_for_inference, without_python
     from planner.model import SINKS, STATES, DrivingModel, network_inputs, trajectory_from
     from planner.weights import load_model, save_model
 
@@ -31,6 +31,7 @@ _ON_FIRST_USE = {
     "network_inputs": "planner.model",
     "trajectory_from": "planner.model",
     "prepare_for_inference": "planner.inference",
+    "without_python": "planner.inference",
     "load_model": "planner.weights",
     "save_model": "planner.weights",
 }
@@ -57,6 +58,7 @@ __all__ = [
     "prepare_for_inference",
     "save_model",
     "trajectory_from",
+    "without_python",
 ]
 
 

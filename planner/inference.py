@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from bev.stage import Stage
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -22,6 +27,30 @@ def prepare_for_inference(network: Network, *example: Any) -> Network:
         _put(network, names[conv], fuse_conv_bn_eval(conv, norm))
         _put(network, names[norm], getattr(norm, "act", nn.Identity()))  # timm's norms bring an activation
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+@torch.no_grad()
+def without_python(stages: Sequence[Stage], sources: Mapping[str, Tensor]) -> tuple[Stage, ...]:
+    """The same stages, recorded once on `sources` and played by TorchScript from then on: the same kernels in the same
+    order, hence, after `prepare_for_inference`, the same bits, for inputs of these shapes. Between hundreds of small
+    kernels, calling modules takes a fifth of a frame's time on one core.
+
+    TorchScript is on its way out of torch (it says so, and is silenced here), but what shall follow it needs a compiler
+    on the machine (torch.compile) or gains little (torch.export, torch.fx play from Python)."""
+    known, played = dict(sources), []
+    recorded: dict[Any, nn.Module] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # of checks of shapes, which are as they will be
+        for stage in stages:
+            inputs = [known[name] for name in stage.inputs]
+            key = stage.module, tuple(tensor.shape for tensor in inputs)
+            if key not in recorded:  # cameras share their backbone
+                trace = torch.jit.trace(stage.module, inputs, check_trace=False)
+                recorded[key] = torch.jit.freeze(trace)
+            played.append(replace(stage, module=recorded[key]))
+            known.update(zip(stage.outputs, stage(*inputs), strict=True))
+    return tuple(played)
 
 
 @torch.no_grad()
