@@ -2,7 +2,8 @@
 
 Steering is pure pursuit (Coulter, CMU-RI-TR-92-01) from the rear axle along the path; the path is first moved to
 where the car is now, by the odometry between the exposure of its images and this moment, so that a late trajectory is
-still steered along in the right place. Speed is a PI controller towards the probability-weighted target speed.
+still steered along in the right place. Speed is a PI controller towards the
+probability-weighted target speed; in doubt the car stands, but not for ever (`planner.patience`).
 """
 
 from __future__ import annotations
@@ -13,9 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bev import EgoMotion, FloatArray
+from planner.patience import STANDING_MPS, Patience, unless_stopping
 from planner.types import SPEED_CLASSES_MPS, Control, Trajectory
-
-_STANDSTILL_MPS = 0.3
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,10 @@ class ControllerConfig:
     stop_probability: float = 0.4
     stop_brake: float = 0.7
     hold_speed_mps: float = 1.2  # a lower target means: stand; nobody creeps up to a queue at walking pace
+    go_after_s: float = 1.5  # patience, see `patience.Patience`: of a car that stands for no light
+    go_after_at_light_s: float = 10.0  # ... for a light
+    go_m: float = 8.0  # so far it then drives before doubts count again
+    sure_stop_probability: float = 0.9  # ... unless they are so large
     max_age_s: float = 2.5  # after that, at 8 m/s, the car has driven the 20 m of its path to the end
     lost_brake: float = 0.3
 
@@ -51,6 +55,8 @@ class ControllerConfig:
 class Controller:
     def __init__(self, config: ControllerConfig | None = None) -> None:
         self.config = config or ControllerConfig()
+        self._patience = Patience(self.config.go_after_s, self.config.go_after_at_light_s, self.config.go_m)
+        self.target_mps = 0.0  # of the last tick
         self._integral_m = 0.0
         self._last_s: float | None = None
 
@@ -65,7 +71,8 @@ class Controller:
         if now_s - trajectory.time_s > self.config.max_age_s:
             self._integral_m = 0.0
             return Control(0.0, self.config.lost_brake, steer)
-        throttle, brake = self._pedals(trajectory.speed_probabilities, ego.speed_mps, delta_s)
+        self.target_mps = self._target_mps(trajectory, ego.speed_mps, delta_s)
+        throttle, brake = self._pedals(self.target_mps, ego.speed_mps, delta_s)
         return Control(throttle, brake, steer)
 
     def _steer(self, path: FloatArray, speed_mps: float) -> float:
@@ -79,14 +86,20 @@ class Controller:
         lock = config.max_steer_rad * float(np.interp(speed_mps, speeds, shares))
         return float(np.clip(wheel_rad / lock, -1.0, 1.0))
 
-    def _pedals(self, probabilities: FloatArray, speed_mps: float, delta_s: float) -> tuple[float, float]:
-        config = self.config
+    def _target_mps(self, trajectory: Trajectory, speed_mps: float, delta_s: float) -> float:
+        config, probabilities = self.config, trajectory.speed_probabilities
+        if self._patience.is_over(trajectory, speed_mps, delta_s) and probabilities[0] <= config.sure_stop_probability:
+            probabilities = unless_stopping(probabilities)
         target = float(np.dot(probabilities, SPEED_CLASSES_MPS))
-        if probabilities[0] > config.stop_probability or target < config.hold_speed_mps:
+        return 0.0 if probabilities[0] > config.stop_probability or target < config.hold_speed_mps else target
+
+    def _pedals(self, target: float, speed_mps: float, delta_s: float) -> tuple[float, float]:
+        config = self.config
+        if target == 0.0:
             self._integral_m = 0.0
             return 0.0, config.stop_brake
         error = target - speed_mps
-        if speed_mps > config.brake_margin * target + _STANDSTILL_MPS:
+        if speed_mps > config.brake_margin * target + STANDING_MPS:
             self._integral_m = 0.0
             return 0.0, float(np.clip(-config.brake_gain * error, 0.0, 1.0))
         throttle = (

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bev import CameraRig, SensorFrame, Stage, run_stages
+from bev import CameraRig, FloatArray, SensorFrame, Stage, run_stages
 from bev.backbone import FEATURE_STRIDE, ImageBackbone
 from bev.encoder import BevEncoder
 from bev.heads import DepthCompletion, LightHead, PerceptionHeads
@@ -37,7 +37,7 @@ from planner.trajectory_decoder import TrajectoryDecoder
 from planner.types import Trajectory
 from planner.world_model import WorldModel
 
-SINKS = ("path", "speed_logits", "waypoints")
+SINKS = ("path", "speed_logits", "waypoints", "light_logits")
 STATES = {"bev_memory": "bev_memory_next", "memory_poses": "memory_poses_next"}
 _LIFTING = ("image_backbone", "view_transform")  # beginnings of stage names
 _PLANNING = ("world_model", "decision", "trajectory_decoder", "trajectory_optimiser")
@@ -198,6 +198,12 @@ def network_inputs(frame: SensorFrame) -> dict[str, Tensor]:
 
 def trajectory_from(outputs: Mapping[str, Any], frame: SensorFrame) -> Trajectory:
     """The sink tensors (torch or numpy, batch 1) of the network run on `frame` -> a trajectory."""
-    path, logits, waypoints = (np.asarray(outputs[name], dtype=np.float64)[0] for name in SINKS)
+    path, speed, waypoints, light = (np.asarray(outputs[name], dtype=np.float64)[0] for name in SINKS)
+    return Trajectory(
+        frame.frame_id, frame.time_s, frame.ego.odometry, path, _softmax(speed), waypoints, _softmax(light)
+    )
+
+
+def _softmax(logits: FloatArray) -> FloatArray:
     weights = np.exp(logits - logits.max())
-    return Trajectory(frame.frame_id, frame.time_s, frame.ego.odometry, path, weights / weights.sum(), waypoints)
+    return np.asarray(weights / weights.sum())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
@@ -45,6 +45,7 @@ class Trajectory:
     path: (PATH_POINTS, 2) points along the lane centre, equally spaced by arc length, free of time.
     speed_probabilities: (len(SPEED_CLASSES_MPS),) over target speeds, sums to 1.
     waypoints: (WAYPOINTS, 2) positions at multiples of WAYPOINT_SPACING_S.
+    light_probabilities: (len(Light),) of the state of the light that governs our lane; none within reach if not said.
     """
 
     frame_id: int
@@ -53,12 +54,14 @@ class Trajectory:
     path: FloatArray
     speed_probabilities: FloatArray
     waypoints: FloatArray
+    light_probabilities: FloatArray = field(default_factory=lambda: np.eye(len(Light))[Light.NONE])
 
     def __post_init__(self) -> None:
         for name, shape in (
             ("path", (PATH_POINTS, 2)),
             ("speed_probabilities", (len(SPEED_CLASSES_MPS),)),
             ("waypoints", (WAYPOINTS, 2)),
+            ("light_probabilities", (len(Light),)),
         ):
             received = np.shape(getattr(self, name))
             if received != shape:

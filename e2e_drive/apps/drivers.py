@@ -13,7 +13,7 @@ from carla_bridge.roadside import RoadsideUnits
 from carla_bridge.session import Session
 from e2e_drive.report import View
 from e2e_drive.stack import DrivingStack, StepRecord
-from planner import SPEED_CLASSES_MPS, Control, Manoeuvre, Trajectory
+from planner import Control, Manoeuvre
 from planner.control import path_from_here
 from scheduling import LinkGeometry
 
@@ -76,7 +76,7 @@ class StackDriver:
         here = [track.seen_from(record.frame.ego.odometry) for track in self._tracks]
         return View(
             path=None if trajectory is None else path_from_here(trajectory, record.frame.ego)[1:],
-            target_speed_mps=None if trajectory is None else self._target_speed(trajectory),
+            target_speed_mps=None if trajectory is None else self.stack.controller.target_mps,
             bev=self._bev,
             tracks=np.array([(t.x, t.y, t.yaw, t.length, t.width) for t in here]).reshape(-1, 5),
             manoeuvre=self._manoeuvre,
@@ -88,11 +88,6 @@ class StackDriver:
             link=record.link,
             geometry=record.geometry,
         )
-
-    def _target_speed(self, trajectory: Trajectory) -> float:
-        """What the controller makes of the speed classes."""
-        stop = trajectory.speed_probabilities[0] > self.stack.controller.config.stop_probability
-        return 0.0 if stop else float(trajectory.speed_probabilities @ SPEED_CLASSES_MPS)
 
 
 class ExpertDriver:

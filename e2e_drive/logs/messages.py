@@ -77,6 +77,7 @@ def trajectory_message(trajectory: Trajectory) -> Any:
         speed_probabilities=np.ravel(trajectory.speed_probabilities).tolist(),
         waypoints_xy=np.ravel(trajectory.waypoints).tolist(),
         probabilities=np.ravel(trajectory.speed_probabilities).tolist(),
+        light_probabilities=np.ravel(trajectory.light_probabilities).tolist(),
     )
 
 
@@ -85,6 +86,7 @@ def trajectory_of(message: Any) -> Trajectory:
     probabilities: Any = np.array(message.probabilities, dtype=np.float64)
     if len(probabilities) == 0:  # logs from before there was replay
         probabilities = np.array(message.speed_probabilities, dtype=np.float32)
+    light: Any = {"light_probabilities": np.array(message.light_probabilities, dtype=np.float64)}
     return Trajectory(
         frame_id=message.frame_id,
         time_s=message.time_s,
@@ -92,6 +94,7 @@ def trajectory_of(message: Any) -> Trajectory:
         path=np.array(message.path_xy, dtype=np.float32).reshape(-1, 2),
         speed_probabilities=probabilities,
         waypoints=np.array(message.waypoints_xy, dtype=np.float32).reshape(-1, 2),
+        **(light if len(message.light_probabilities) else {}),  # older logs do not say it
     )
 
 

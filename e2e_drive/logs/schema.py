@@ -46,6 +46,7 @@ MESSAGES: dict[str, dict[str, str]] = {
         "speed_probabilities": "float[]",
         "waypoints_xy": "float[]",
         "probabilities": "double[]",
+        "light_probabilities": "double[]",
     },
     "ControlMsg": {"throttle": "double", "brake": "double", "steer": "double", "trajectory_frame_id": "int64"},
     "ScheduleMsg": {

@@ -93,7 +93,7 @@ def difference(step: Step) -> Difference | None:
         ("timeline", tick.timeline, record.timeline),
     ]
     now = record.trajectory if record.is_new else None
-    for name in ("frame_id", "origin", "path", "speed_probabilities", "waypoints"):
+    for name in ("frame_id", "origin", "path", "speed_probabilities", "waypoints", "light_probabilities"):
         pairs.append((f"trajectory {name}", getattr(tick.trajectory, name, None), getattr(now, name, None)))
     pairs.append(("control", tick.control, record.control))
     for what, recorded, replayed in pairs:
