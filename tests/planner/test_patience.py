@@ -44,6 +44,25 @@ def test_who_is_sure_stands_for_good_and_who_has_no_doubts_goes_at_once() -> Non
     assert goes_after(doubting(0.3)) == 0.0
 
 
+@pytest.mark.parametrize(("since_m", "whole_s"), [(3.0, 8.3), (30.0, 1.5)])
+def test_it_remembers_a_light_that_it_saw_on_the_last_metres(since_m: float, whole_s: float) -> None:
+    controller, place_m, speed_mps = Controller(CONFIG), 0.0, 6.0
+    stands_since_s = None
+    for tick in range(2000):
+        now_s = tick * TICK_S
+        trajectory = doubting(0.6, Light.RED_OR_YELLOW if place_m == 0.0 else Light.NONE)
+        if place_m >= since_m and stands_since_s is None:
+            speed_mps, stands_since_s = 0.0, now_s
+        controller.control(
+            dataclasses.replace(trajectory, time_s=now_s), now_s, EgoMotion(speed_mps, 0.0, trajectory.origin)
+        )
+        if controller.target_mps > 0.0:
+            break
+        place_m += speed_mps * TICK_S
+    assert stands_since_s is not None
+    assert now_s - stands_since_s == pytest.approx(whole_s / 0.4, abs=0.5)
+
+
 def test_having_set_off_it_does_not_mind_doubts_for_some_metres_but_does_mind_certainty() -> None:
     controller, place_m, began_m, halted_m = Controller(CONFIG), 0.0, [], []
     for tick in range(600):
