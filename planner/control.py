@@ -39,7 +39,7 @@ class ControllerConfig:
     stop_brake: float = 0.7
     hold_speed_mps: float = 1.2  # a lower target means: stand; nobody creeps up to a queue at walking pace
     go_after_s: float = 1.5  # patience, see `patience.Patience`: of a car that stands for no light
-    go_after_at_light_s: float = 10.0  # ... for a light
+    go_after_at_light_s: float = 30.0  # ... for a light
     go_m: float = 8.0  # so far it then drives before doubts count again
     sure_stop_probability: float = 0.9  # ... unless they are so large
     max_age_s: float = 2.5  # after that, at 8 m/s, the car has driven the 20 m of its path to the end
