@@ -44,7 +44,7 @@ def test_who_is_sure_stands_for_good_and_who_has_no_doubts_goes_at_once() -> Non
     assert goes_after(doubting(0.3)) == 0.0
 
 
-@pytest.mark.parametrize(("since_m", "whole_s"), [(3.0, 23.7), (30.0, 1.5)])
+@pytest.mark.parametrize(("since_m", "whole_s"), [(3.0, 24.9), (30.0, 1.5)])
 def test_it_remembers_a_light_that_it_saw_on_the_last_metres(since_m: float, whole_s: float) -> None:
     controller, place_m, speed_mps = Controller(CONFIG), 0.0, 6.0
     stands_since_s = None
