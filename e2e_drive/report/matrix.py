@@ -52,12 +52,13 @@ class Verdict:
         reasons = []
         if self.to_oracle is not None and self.oracle is not None and not self.is_close:
             reasons.append(
-                f"{-self.to_oracle.mean:.1f} points behind the oracle ({_latencies(self.ours, self.oracle)})"
+                f"{-self.to_oracle.mean:.1f} points behind the oracle "
+                f"({_latencies(self.ours, self.oracle)}{_chance(self.to_oracle)})"
             )
         if self.to_best is not None and self.best is not None and not self.is_ahead:
             name, behind = self.best.setting.policy, -self.to_best.mean
             what = f"level with {name}" if behind < _SAME else f"{behind:.1f} points behind {name}"
-            reasons.append(f"{what} ({_latencies(self.ours, self.best)})")
+            reasons.append(f"{what} ({_latencies(self.ours, self.best)}{_chance(self.to_best)})")
         return " and ".join(reasons)
 
 
@@ -132,6 +133,13 @@ def _verdict(link: str, cells: Mapping[tuple[str, str], Group]) -> Verdict:
     best = max(others, key=lambda group: group.scores[_SCORE].mean, default=None)
     to_oracle = None if oracle is None else difference(ours, oracle)
     return Verdict(link, ours, oracle, best, to_oracle, None if best is None else difference(ours, best))
+
+
+def _chance(gap: Estimate) -> str:
+    """What is to be said of a difference whose interval holds zero, though its mean is another."""
+    if gap.low <= 0.0 <= gap.high and abs(gap.mean) >= _SAME:
+        return f"; {gap.over or 'one pair'} cannot tell that from chance"
+    return ""
 
 
 def _latencies(ours: Group, other: Group) -> str:

@@ -147,6 +147,9 @@ def test_the_matrix_says_where_ours_keeps_its_promise(tmp_path: Path) -> None:
     assert whole.startswith("Ours is within 3 points of the oracle and ahead of every other policy in 1 of 2")
     assert urban_told.startswith("Under urban it is 20.0 points behind the oracle")
     assert "10.0 points behind edge_only" in urban_told
+    told_oracle, told_best = urban_told.split(" and ", 1)
+    assert "chance" not in told_oracle  # 20 points, both times
+    assert "; 2 pairs cannot tell that from chance)" in told_best  # 15 and 5 points: s = 7.07, reach 63.5
     write_page(drives, tmp_path / "report.html", "matrix", clips_mb=0.0)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     html5lib.HTMLParser(strict=True).parse(text)
