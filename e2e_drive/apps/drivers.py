@@ -64,10 +64,8 @@ class StackDriver:
         outputs = record.outputs or {}
         if "bev_segmentation" in outputs:
             self._bev = 1.0 / (1.0 + np.exp(-np.asarray(outputs["bev_segmentation"], dtype=np.float64)[0]))
-        if "light_logits" in outputs:
-            logits = np.asarray(outputs["light_logits"], dtype=np.float64)[0]
-            weights = np.exp(logits - logits.max())
-            none, green, stop = (weights / weights.sum()).tolist()
+        if record.answer is not None:
+            none, green, stop = record.answer.light_probabilities.tolist()
             self._light = (none, green, stop)
         if "manoeuvre_logits" in outputs:
             name = Manoeuvre(int(np.argmax(np.asarray(outputs["manoeuvre_logits"])[0]))).name
