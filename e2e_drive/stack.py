@@ -141,11 +141,11 @@ def build_stack(cfg: DictConfig, rig: CameraRig, frame_period_s: float) -> Drivi
     )
 
 
-def weights_folder(name: str) -> Path:
-    """Shipped weights by name, or any folder that `e2e-drive train` wrote."""
+def weights_folder(name: str, option: str = "weights") -> Path:
+    """Shipped weights by name, or any folder that `e2e-drive train` wrote. option: that gave the name, for messages."""
     shipped = Path(__file__).resolve().parent / "weights"
     for folder in (shipped / name, Path(name)):
         if (folder / "model.safetensors").is_file():
             return folder
     names = sorted(folder.name for folder in shipped.glob("*/"))
-    raise UserError(f"weights={name}: neither a folder with model.safetensors nor shipped weights (these are {names})")
+    raise UserError(f"{option}={name}: neither a folder with model.safetensors nor shipped weights (these are {names})")

@@ -49,7 +49,7 @@ def run(cfg: DictConfig) -> int:
     torch.manual_seed(config.seed)  # the initial weights
     model = build("model", DrivingModel, {"config": model_config, "pretrained": True})
     if cfg.init and not (out / CHECKPOINT_FILE).exists():
-        _start_from(model, Path(cfg.init))
+        _start_from(model, str(cfg.init))
     trainer = Trainer(model, learn, validate, out, config, ranks)
     console.print(
         f"{len(learn)} samples of {len(learn_shards)} drives, {len(validate) if validate else 0} held out; "
@@ -91,7 +91,7 @@ def _command() -> str:
 
 def _evaluate(cfg: DictConfig, rig: CameraRig, console: Console) -> int:
     """Open loop over all drives of `data`."""
-    folder = weights_folder(str(cfg.eval))
+    folder = weights_folder(str(cfg.eval), "eval")
     model = build(f"eval={cfg.eval}", load_model, {"folder": folder})
     model.set_rig(rig)
     shards = _shards(cfg, model.config, 0, hold_out=False)[0]
@@ -125,13 +125,13 @@ def _show(console: Console, title: str, metrics: dict[str, float]) -> None:
     console.print(table)
 
 
-def _start_from(model: DrivingModel, folder: Path) -> None:
+def _start_from(model: DrivingModel, name: str) -> None:
+    """name: of shipped weights, or a folder of weights."""
+    folder = weights_folder(name, "init")
     try:
         model.load_state_dict(load_file(folder / WEIGHTS_FILE))
-    except FileNotFoundError as error:
-        raise UserError(f"init={folder} holds no {WEIGHTS_FILE}") from error
     except RuntimeError as error:
-        raise UserError(f"init={folder} holds the weights of another network than model=... describes") from error
+        raise UserError(f"init={name} holds the weights of another network than model=... describes") from error
 
 
 def train_config_from(values: dict[str, Any]) -> TrainConfig:

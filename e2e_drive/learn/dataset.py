@@ -32,9 +32,10 @@ class Balance:
     waiting: float = 0.6  # standing, and rightly so
     starting: float = 6.0  # standing, but the expert would go
     slowing: float = 2.5  # faster than the expert would be
-    green: float = 2.0  # at a green light
+    green: float = 3.0  # at a green light
     turning: float = 2.0  # the path ends well to the side
     avoiding: float = 4.0  # around an obstacle
+    sign: float = 6.0  # on the way to a stop sign
     turning_m: float = 3.0
 
 
@@ -72,13 +73,15 @@ class DriveDataset:
     def weights(self, balance: Balance) -> np.ndarray:
         """(N,) how much each sample counts: the most that any of its kinds gives."""
         speed, target = self.column("motion")[:, 0], self.column("target_speed")
+        manoeuvre = self.column("manoeuvre")
         standing, going = speed < _STANDING_MPS, target >= _GOING_MPS
         kinds = (
             (standing & going, balance.starting),
             (~standing & (target < speed - _SLOWING_MPS), balance.slowing),
             (self.column("light") == Light.GREEN, balance.green),
             (~standing & (np.abs(self.column("path")[:, -1, 1]) > balance.turning_m), balance.turning),
-            (~standing & (self.column("manoeuvre") == Manoeuvre.AVOID), balance.avoiding),
+            (~standing & (manoeuvre == Manoeuvre.AVOID), balance.avoiding),
+            (~standing & (manoeuvre == Manoeuvre.STOP_SIGN), balance.sign),
         )
         weights = np.where(standing & ~going, balance.waiting, 1.0)
         for of_kind, weight in kinds:
