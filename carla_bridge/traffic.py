@@ -178,6 +178,9 @@ class Traffic:
             controller.parent.set_collisions(True)  # the library makes walkers of controllers immaterial
 
     def _hold_back(self) -> None:
+        """TrafficManager takes away cars that have been stuck for 90 s; to ask one of those anything is an error."""
+        alive = self._world.get_snapshot()
+        self._cars = {number: entry for number, entry in self._cars.items() if alive.has_actor(number)}
         for number, (car, told) in self._cars.items():
             limit = car.get_speed_limit()
             if self._manager is None or limit == told or limit <= 0.0:
