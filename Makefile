@@ -85,7 +85,7 @@ train: $(STAMP)
 # From nothing to a car that drives: collects in many towns, trains, judges in towns never trained on, drives the first route.
 # Stop it whenever you like; the same command goes on. FRAMES and MINUTES (of training) trade time for quality.
 FRAMES  ?= 24000
-MINUTES ?= 150
+MINUTES ?= 210
 train-little: $(STAMP)
 	$(BIN)/e2e-drive collect out=outputs/data frames=$(FRAMES) seed=$(SEED)
 	$(BIN)/e2e-drive collect out=outputs/test frames=1200 plan.for_tests=true 'plan.towns=[Thornby,Random900]'
