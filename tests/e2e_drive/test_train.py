@@ -149,7 +149,7 @@ def test_epochs_are_balanced_and_reproducible(dataset: DriveDataset) -> None:
 
 
 def test_it_learns(dataset: DriveDataset, tmp_path: Path) -> None:
-    trainer = make_trainer(dataset, tmp_path / "out", epochs=18, average_decay=0.9)
+    trainer = make_trainer(dataset, tmp_path / "out", epochs=14, average_decay=0.9, balance=Balance(green=2.0))
     untaught = evaluate(trainer.averaged_model(), validation_batches(dataset, 60, "cpu"))
     trainer.run(show=False)
     model = load_model(tmp_path / "out" / WEIGHTS_FOLDER)
